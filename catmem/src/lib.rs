@@ -1,0 +1,1 @@
+//! Pipes: shared-memory rings between two processes.

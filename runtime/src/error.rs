@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The one error type of every crate: a POSIX `errno` and a short static reason.
+//!
+//! It is `Copy` and never allocates, so that an error costs no more than a value on the data path. What a person
+//! reads (configuration, command line) is built elsewhere, from richer types.
+
+use core::fmt;
+
+/// A POSIX error number, as `errno(3)` has it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Errno(i32);
+
+macro_rules! errnos {
+    ($($name:ident = $text:literal),+ $(,)?) => {
+        impl Errno {
+            $(#[doc = $text] pub const $name: Errno = Errno(rustix::io::Errno::$name.raw_os_error());)+
+
+            /// The symbolic name, such as `EINVAL`; `E?` for a number that Margay itself never gives.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    Errno::ACCESS => "EACCES",
+                    $(Errno::$name => concat!("E", stringify!($name)),)+
+                    _ => "E?",
+                }
+            }
+        }
+    };
+}
+
+errnos! {
+    PERM = "Operation not permitted.",
+    NOENT = "No such name: nobody created it.",
+    INTR = "A signal arrived first.",
+    IO = "Input or output failed below Margay.",
+    BADF = "The descriptor is closed, stale or was never given out.",
+    AGAIN = "Not now: try again.",
+    NOMEM = "The kernel has no memory left.",
+    ACCESS = "Permission denied, such as a peer that runs under another uid.",
+    FAULT = "A null or unusable pointer came through the C ABI.",
+    BUSY = "The resource is in use.",
+    EXIST = "The name is taken.",
+    NOTDIR = "A path component is no directory.",
+    INVAL = "An argument is out of its range.",
+    MFILE = "A bounded table is full.",
+    NOSPC = "No space left.",
+    PIPE = "The stream was shut down for writing.",
+    RANGE = "The result does not fit.",
+    NAMETOOLONG = "The name is too long.",
+    NOSYS = "The kernel does not have this call.",
+    PROTO = "The peer broke the protocol.",
+    MSGSIZE = "The message is larger than the limit.",
+    NOTSUP = "This back end does not have this call.",
+    ADDRINUSE = "The address is taken.",
+    NETDOWN = "The network is down.",
+    CONNABORTED = "The connection was aborted.",
+    CONNRESET = "The peer died or reset the connection.",
+    NOBUFS = "The buffer pool is empty.",
+    ISCONN = "Already connected.",
+    NOTCONN = "Not connected.",
+    TIMEDOUT = "The time limit passed.",
+    CONNREFUSED = "Nobody listens there.",
+    ALREADY = "Already under way.",
+    CANCELED = "The operation was cancelled.",
+}
+
+impl Errno {
+    /// An error number as the kernel or C has it.
+    #[must_use]
+    pub const fn from_raw(raw: i32) -> Self {
+        Self(raw)
+    }
+
+    /// The number, positive, as C has it.
+    #[must_use]
+    pub const fn raw(self) -> i32 {
+        self.0
+    }
+}
+
+impl fmt::Debug for Errno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}({})", self.name(), self.0)
+    }
+}
+
+/// Why a call or an operation failed: an [`Errno`] and a short reason for people.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Error {
+    errno: Errno,
+    reason: &'static str,
+}
+
+/// What fallible calls of every Margay crate return.
+pub type Result<T> = core::result::Result<T, Error>;
+
+impl Error {
+    /// An error with its reason, which is a static text so that building one costs nothing.
+    #[must_use]
+    pub const fn new(errno: Errno, reason: &'static str) -> Self {
+        Self { errno, reason }
+    }
+
+    /// The POSIX error number.
+    #[must_use]
+    pub const fn errno(self) -> Errno {
+        self.errno
+    }
+
+    /// The reason, in a few words.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        self.reason
+    }
+
+    /// A failed system call: keeps the kernel's number, and says which call it was.
+    #[must_use]
+    pub const fn os(errno: rustix::io::Errno, call: &'static str) -> Self {
+        Self::new(Errno(errno.raw_os_error()), call)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.errno, self.reason)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.reason, self.errno.name())
+    }
+}
+
+impl core::error::Error for Error {}
