@@ -1,1 +1,22 @@
-//! Margay.
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Margay: a library operating system for kernel-bypass I/O.
+//!
+//! An application does all its I/O through one small queue API, [`LibOs`], and a line of YAML ([`Config`]) decides what
+//! carries the bytes. This version has shared-memory pipes between processes of one host (`catmem`).
+//!
+//! - [`libos`]: the API. - [`config`]: what can be set. - [`ffi`]: the same API for C (`include/demi/`,
+//!   `include/margay.h`). - `backend`: the one place that names the transports.
+
+#![deny(unsafe_code)]
+
+mod backend;
+pub mod config;
+#[expect(unsafe_code, reason = "pointers come from C")]
+pub mod ffi;
+pub mod libos;
+
+pub use config::{Config, ConfigError};
+pub use libos::{IntoMessage, LibOs, StartError, WaitSet, WakeHandle};
+pub use runtime::buf::{Buf, Sga};
+pub use runtime::op::{Completion, Outcome};
+pub use runtime::{Errno, Error, Qd, Qt, Result};

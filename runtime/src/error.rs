@@ -18,8 +18,10 @@ macro_rules! errnos {
             /// The symbolic name, such as `EINVAL`; `E?` for a number that Margay itself never gives.
             #[must_use]
             pub const fn name(self) -> &'static str {
+                if self.0 == Errno::ACCESS.0 {
+                    return "EACCES";
+                }
                 match self {
-                    Errno::ACCESS => "EACCES",
                     $(Errno::$name => concat!("E", stringify!($name)),)+
                     _ => "E?",
                 }

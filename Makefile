@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# Thin names: the work is in cargo and scripts/.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint bench fuzz miri loom install doc clean
+
+help:  ## show these names
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+
+setup: ## check for what is needed, and install it where that is allowed
+	@scripts/setup
+
+run: setup ## two processes talk through shared memory, and are measured
+	cargo run --release --bin margay -- demo
+
+test: setup ## every test: unit, property, model, paired processes, C
+	@scripts/test
+
+lint: setup ## format, clippy, documentation, and the house rules
+	@scripts/lint
+
+bench: setup ## measure the pipes against the limits of this machine
+	cargo run --release --bin margay -- bench catmem
+
+fuzz: setup ## fuzz every target for FUZZ_SECONDS (60) each; needs nightly and cargo-fuzz
+	@scripts/fuzz
+
+miri: setup ## run the buffer and slab tests under Miri; needs nightly with miri
+	@scripts/miri
+
+loom: setup ## check every interleaving of wakers, doorbells and rings
+	@scripts/loom
+
+install: setup ## install library, headers, margay.pc and command under PREFIX (/usr/local)
+	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" scripts/install
+
+doc: setup ## build the documentation of every crate
+	cargo doc --workspace --no-deps
+
+clean: ## remove what was built
+	cargo clean

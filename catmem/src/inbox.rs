@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The reading half of a pipe: records into messages. Everything read here was written by a peer that may be hostile.
+
+use crate::arena::{Descriptor, Incoming};
+use crate::doorbell::{CREDIT, Doorbell};
+use crate::mapping::Mapping;
+use crate::ring::record::{DESCRIPTOR, TOTAL};
+use crate::ring::release::Release;
+use crate::ring::{Consumer, Kind, Record, SharedMemory};
+use core::ptr::NonNull;
+use core::task::Poll;
+use runtime::buf::{self, Buf, Pool, Pools, SGA_SEGMENTS_MAX, Sga};
+use runtime::transport::PopMode;
+use runtime::{Errno, Error, Result};
+use std::rc::Rc;
+
+/// Records of a large message that one look takes in, so that no message keeps other queues waiting.
+const RECORDS_PER_LOOK: usize = 16;
+/// Messages and segments of messages that can be read in place at once, second views included.
+const LOANS_MAX: u32 = 1024;
+/// Set in a loan's token if it is a descriptor's id, clear if it is a record in the ring.
+const BY_REFERENCE: u64 = 1 << 63;
+
+const BROKEN: Error = Error::new(Errno::PROTO, "the peer published records in an order that cannot be");
+
+/// What dropping a message that was read in place does.
+struct GiveBack {
+    ring: Rc<Release<SharedMemory>>,
+    arena: Incoming,
+    bell: Rc<Doorbell>,
+    /// Keeps the memory of all of these in place.
+    _mapping: Rc<Mapping>,
+}
+
+impl buf::Release for GiveBack {
+    fn release(&self, token: u64) {
+        if token & BY_REFERENCE != 0 {
+            self.arena.give_back((token & !BY_REFERENCE) as u32);
+            self.bell.notify(CREDIT);
+        } else {
+            self.ring.release(token);
+            if self.ring.take_told() {
+                self.bell.notify(CREDIT);
+            }
+        }
+    }
+}
+
+/// A message that comes in pieces.
+struct Assembly {
+    buf: Buf,
+    filled: usize,
+}
+
+/// The reading half.
+pub struct Inbox {
+    ring: Consumer<SharedMemory>,
+    bell: Rc<Doorbell>,
+    pools: Pools,
+    loans: Pool,
+    /// The peer's arena: first byte and length.
+    arena: (NonNull<u8>, usize),
+    assembly: Option<Assembly>,
+    /// What a sized pop has left of its message.
+    rest: Sga,
+    _mapping: Rc<Mapping>,
+}
+
+impl Inbox {
+    /// The reading half over these; `arena` is the range of the segment that the peer hands memory over from.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn new(
+        mapping: &Rc<Mapping>,
+        ring: SharedMemory,
+        arena: core::ops::Range<usize>,
+        returns: usize,
+        bell: &Rc<Doorbell>,
+        pools: &Pools,
+    ) -> Result<Self> {
+        assert!(arena.start <= arena.end && arena.end <= mapping.len());
+        // SAFETY: the start lies inside the mapping, which `_mapping` keeps.
+        let base = unsafe { mapping.base().add(arena.start) };
+        let ring = Consumer::new(ring);
+        let hook = GiveBack {
+            ring: Rc::clone(ring.release()),
+            arena: Incoming::new(mapping, returns),
+            bell: Rc::clone(bell),
+            _mapping: Rc::clone(mapping),
+        };
+        Ok(Self {
+            ring,
+            bell: Rc::clone(bell),
+            pools: pools.clone(),
+            loans: Pool::loans(Box::new(hook), LOANS_MAX)?,
+            arena: (base, arena.len()),
+            assembly: None,
+            rest: Sga::new(),
+            _mapping: Rc::clone(mapping),
+        })
+    }
+
+    /// Whether a pop may find something.
+    #[inline]
+    pub fn is_ready(&self) -> bool {
+        self.ring.is_ready() || !self.rest.is_empty()
+    }
+
+    /// The next message; an empty one is the end.
+    ///
+    /// # Errors
+    /// `EPROTO`: the peer broke the rules. `ENOBUFS`: no buffer; the message is still there.
+    #[inline]
+    pub fn pop(&mut self, mode: PopMode) -> Poll<Result<Sga>> {
+        // The usual case: a small whole message, to be copied.
+        if mode == PopMode::Whole && self.rest.is_empty() && self.assembly.is_none() {
+            match self.ring.peek() {
+                Ok(None) => return Poll::Pending,
+                Ok(Some(record)) if record.kind == Kind::Whole => {
+                    return Poll::Ready(self.copy(record).map(Sga::from));
+                }
+                Ok(Some(_)) => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        match self.pop_other(mode) {
+            Ok(Some(message)) => Poll::Ready(Ok(message)),
+            Ok(None) => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+
+    fn pop_other(&mut self, mode: PopMode) -> Result<Option<Sga>> {
+        if self.rest.is_empty() {
+            let Some(message) = self.message(mode)? else { return Ok(None) };
+            self.rest = message;
+        }
+        match mode {
+            PopMode::AtMost(size) if size.get() < self.rest.len() => self.rest.split_front(size.get()).map(Some),
+            _ => Ok(Some(core::mem::take(&mut self.rest))),
+        }
+    }
+
+    fn message(&mut self, mode: PopMode) -> Result<Option<Sga>> {
+        for _ in 0..RECORDS_PER_LOOK {
+            let Some(record) = self.ring.peek()? else { return Ok(None) };
+            match record.kind {
+                Kind::Whole if self.assembly.is_none() => {
+                    if mode == PopMode::InPlace
+                        && let Some(buf) = self.in_place(record)?
+                    {
+                        return Ok(Some(buf.into()));
+                    }
+                    return self.copy(record).map(|buf| Some(buf.into()));
+                }
+                Kind::Descriptors if self.assembly.is_none() => return self.by_reference(record).map(Some),
+                Kind::First if self.assembly.is_none() => self.begin(record)?,
+                Kind::Next => self.fill(record, false)?,
+                Kind::Last => {
+                    self.fill(record, true)?;
+                    return Ok(self.assembly.take().map(|assembly| assembly.buf.into()));
+                }
+                Kind::Abort if self.assembly.is_some() => {
+                    self.assembly = None;
+                    self.consume(record);
+                }
+                Kind::End if self.assembly.is_none() => {
+                    self.consume(record);
+                    return Ok(Some(Sga::new()));
+                }
+                _ => return Err(BROKEN),
+            }
+        }
+        Ok(None)
+    }
+
+    #[inline]
+    fn consume(&mut self, record: Record) {
+        self.ring.consume(record);
+        if self.ring.release().take_told() {
+            self.bell.notify(CREDIT);
+        }
+    }
+
+    fn check_held(&self) -> Result<()> {
+        if self.ring.release().has_room() {
+            Ok(())
+        } else {
+            Err(Error::new(Errno::NOBUFS, "too many messages are held in place: drop some first"))
+        }
+    }
+
+    #[inline]
+    fn copy(&mut self, record: Record) -> Result<Buf> {
+        self.check_held()?;
+        let mut buf = self.pools.alloc(record.len)?;
+        // A buffer that was just allocated has one view.
+        if let Some(bytes) = buf.get_mut() {
+            self.ring.read(0, bytes);
+        }
+        self.consume(record);
+        Ok(buf)
+    }
+
+    /// The record as a buffer over the ring itself, unless it goes around the ring's end or too many are held.
+    fn in_place(&mut self, record: Record) -> Result<Option<Buf>> {
+        let (at, here) = self.ring.release().memory().span(self.ring.payload(), record.len);
+        if here < record.len || !self.ring.release().has_room() || self.loans.available() == 0 {
+            return Ok(None);
+        }
+        let token = self.ring.hold(record);
+        // SAFETY: `span` says that `len` bytes at `at` lie in the ring. The hook, which the pool keeps until the last
+        // view is gone, keeps the mapping. The writer does not overwrite them before the token is released; a hostile
+        // one may, and then the reader sees changing bytes, never memory outside the segment.
+        unsafe { self.loans.loan(at, record.len as u32, token) }.map(Some)
+    }
+
+    fn by_reference(&mut self, record: Record) -> Result<Sga> {
+        let mut bytes = [0; SGA_SEGMENTS_MAX * DESCRIPTOR];
+        let bytes = bytes.get_mut(..record.len).ok_or(BROKEN)?;
+        self.ring.read(0, bytes);
+        let (descriptors, _) = bytes.as_chunks::<DESCRIPTOR>();
+        for descriptor in descriptors {
+            Descriptor::from_bytes(descriptor, self.arena.1)?;
+        }
+        self.check_held()?;
+        if (self.loans.available() as usize) < descriptors.len() {
+            return Err(Error::new(Errno::NOBUFS, "too many messages are held in place: drop some first"));
+        }
+        let mut message = Sga::new();
+        for descriptor in descriptors {
+            let descriptor = Descriptor::from_bytes(descriptor, self.arena.1)?;
+            // SAFETY: `from_bytes` checked that the offset and the length lie in the arena, which lies in the mapping
+            // (checked in `new`), which the hook keeps. What a hostile writer may do is as in `in_place`.
+            let buf = unsafe {
+                let at = self.arena.0.add(descriptor.offset as usize);
+                self.loans.loan(at, descriptor.len, BY_REFERENCE | u64::from(descriptor.id))?
+            };
+            message.push_back(buf)?;
+        }
+        self.consume(record);
+        Ok(message)
+    }
+
+    fn begin(&mut self, record: Record) -> Result<()> {
+        self.check_held()?;
+        let mut total = [0; TOTAL];
+        self.ring.read(0, &mut total);
+        let total = usize::try_from(u64::from_le_bytes(total)).map_err(|_| BROKEN)?;
+        let len = record.len - TOTAL;
+        if total <= len {
+            return Err(BROKEN);
+        }
+        let mut buf = self.pools.alloc(total)?;
+        let into = buf.get_mut().and_then(|bytes| bytes.get_mut(..len)).ok_or(BROKEN)?;
+        self.ring.read(TOTAL, into);
+        self.assembly = Some(Assembly { buf, filled: len });
+        self.consume(record);
+        Ok(())
+    }
+
+    fn fill(&mut self, record: Record, last: bool) -> Result<()> {
+        self.check_held()?;
+        let assembly = self.assembly.as_mut().ok_or(BROKEN)?;
+        let end = assembly.filled + record.len;
+        if (end == assembly.buf.len()) != last {
+            return Err(BROKEN);
+        }
+        let into = assembly.buf.get_mut().and_then(|bytes| bytes.get_mut(assembly.filled..end)).ok_or(BROKEN)?;
+        self.ring.read(0, into);
+        assembly.filled = end;
+        self.consume(record);
+        Ok(())
+    }
+}

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The writing half of a pipe: messages into records.
+//!
+//! A message goes as one record if it fits, by reference if all of it lies in the arena, else in pieces. A message that
+//! is given up half way is ended with an abort record, for which the ring always has room.
+
+use crate::arena::Outgoing;
+use crate::ring::producer::RESERVE;
+use crate::ring::record::{DESCRIPTOR, HEADER, TOTAL};
+use crate::ring::{Kind, Producer, SharedMemory};
+use core::task::Poll;
+use runtime::buf::{Buf, SGA_SEGMENTS_MAX, Sga};
+use runtime::{Errno, Error, Result};
+
+/// Messages in arena memory up to this length are copied into the ring all the same: it is cheaper.
+const COPY_MAX: usize = 256;
+
+/// The writing half.
+pub struct Outbox {
+    ring: Producer<SharedMemory>,
+    arena: Outgoing,
+    /// Bytes of the current message that are published, if it goes in pieces.
+    sent: usize,
+    /// Its length in all; 0 if no message is under way.
+    total: usize,
+    max_message: usize,
+}
+
+impl Outbox {
+    /// The writing half over these.
+    pub fn new(ring: Producer<SharedMemory>, arena: Outgoing, max_message: usize) -> Self {
+        Self { ring, arena, sent: 0, total: 0, max_message }
+    }
+
+    /// Memory that can be handed over without a copy.
+    ///
+    /// # Errors
+    /// As [`Outgoing::alloc`].
+    pub fn alloc(&mut self, len: usize) -> Result<Buf> {
+        self.arena.alloc(len)
+    }
+
+    /// Publishes the message, or as much of it as there is room for.
+    #[inline]
+    pub fn push(&mut self, message: &mut Sga) -> Poll<Result<()>> {
+        // The usual case: one segment of private memory that fits into one record.
+        if let Some(buf) = message.as_single()
+            && buf.len() <= self.ring.record_max()
+            && (buf.len() <= COPY_MAX || !self.arena.owns(buf))
+        {
+            return match self.ring.room(buf.len(), RESERVE) {
+                Ok(true) => {
+                    self.ring.put(Kind::Whole, buf.len(), core::iter::once(&buf[..]));
+                    Poll::Ready(Ok(()))
+                }
+                Ok(false) => Poll::Pending,
+                Err(error) => Poll::Ready(Err(error)),
+            };
+        }
+        match self.push_other(message) {
+            Ok(true) => Poll::Ready(Ok(())),
+            Ok(false) => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+
+    fn push_other(&mut self, message: &mut Sga) -> Result<bool> {
+        let len = message.len();
+        if len > self.max_message {
+            return Err(Error::new(Errno::MSGSIZE, "the message is longer than catmem.max_message"));
+        }
+        if self.total == 0 && len > COPY_MAX && message.iter().all(|buf| self.arena.owns(buf)) {
+            return self.push_by_reference(message);
+        }
+        if len <= self.ring.record_max() {
+            if !self.ring.room(len, RESERVE)? {
+                return Ok(false);
+            }
+            self.ring.put(Kind::Whole, len, message.iter().map(|buf| &buf[..]));
+            return Ok(true);
+        }
+        self.push_pieces(message, len)
+    }
+
+    fn push_by_reference(&mut self, message: &mut Sga) -> Result<bool> {
+        let segments = message.segments();
+        let len = segments * DESCRIPTOR;
+        if segments > self.arena.available()? || !self.ring.room(len, RESERVE)? {
+            return Ok(false);
+        }
+        let mut record = [0_u8; SGA_SEGMENTS_MAX * DESCRIPTOR];
+        let mut used = 0;
+        while let Some(buf) = message.pop_front() {
+            // `available` said that there is an id for each segment, and an Sga has at most SGA_SEGMENTS_MAX.
+            let Some(descriptor) = self.arena.lend(buf) else { break };
+            record[used..used + DESCRIPTOR].copy_from_slice(&descriptor.to_bytes());
+            used += DESCRIPTOR;
+        }
+        self.ring.put(Kind::Descriptors, used, core::iter::once(&record[..used]));
+        Ok(true)
+    }
+
+    fn push_pieces(&mut self, message: &Sga, total: usize) -> Result<bool> {
+        loop {
+            let first = self.total == 0;
+            let lead = if first { TOTAL } else { 0 };
+            let rest = total - self.sent;
+            let len = rest.min(self.ring.piece() - lead);
+            if !self.ring.room(lead + len, RESERVE)? {
+                return Ok(false);
+            }
+            let parts = range(message, self.sent, len);
+            if first {
+                self.ring.put_first(total as u64, len, parts);
+                self.total = total;
+            } else {
+                self.ring.put(if len == rest { Kind::Last } else { Kind::Next }, len, parts);
+            }
+            self.sent += len;
+            if self.sent == total {
+                (self.sent, self.total) = (0, 0);
+                return Ok(true);
+            }
+        }
+    }
+
+    /// The message under way, if any, will not be finished.
+    pub fn abandon(&mut self) {
+        if self.total != 0 {
+            (self.sent, self.total) = (0, 0);
+            self.put_empty(Kind::Abort);
+        }
+    }
+
+    /// Publishes the end of the stream.
+    pub fn end(&mut self) {
+        self.put_empty(Kind::End);
+    }
+
+    /// A record without payload: every data record has left room for an abort and an end behind it ([`RESERVE`]).
+    fn put_empty(&mut self, kind: Kind) {
+        debug_assert!(matches!(self.ring.room(0, HEADER), Ok(true) | Err(_)));
+        self.ring.put(kind, 0, core::iter::empty());
+    }
+
+    /// Whether a push that found no room may find some now.
+    ///
+    /// # Errors
+    /// `EPROTO` if the peer gave back what it never had.
+    pub fn has_news(&mut self) -> Result<bool> {
+        Ok(self.ring.refresh()? || self.arena.has_returns())
+    }
+}
+
+/// The bytes `from .. from + len` of a message, segment by segment.
+fn range(message: &Sga, from: usize, len: usize) -> impl Iterator<Item = &[u8]> {
+    let mut skip = from;
+    let mut left = len;
+    message.iter().filter_map(move |buf| {
+        let start = skip.min(buf.len());
+        skip -= start;
+        let take = (buf.len() - start).min(left);
+        left -= take;
+        (take != 0).then(|| &buf[start..start + take])
+    })
+}
+
+const _: () = assert!(RESERVE == 3 * HEADER);

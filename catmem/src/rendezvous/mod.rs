@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! How two processes find each other by a pipe's name, and how the creator hands the memory over.
+//!
+//! The creator listens on a Unix `SOCK_SEQPACKET` socket, `<name>.pipe`, in a directory that only its user can write.
+//! The opener connects and sends an [`OpenRequest`]; the creator answers with a [`Hello`] that carries three
+//! descriptors: the sealed memory and two doorbells. From then on the connection carries nothing, and is watched for
+//! one event only: that it hangs up, which says at once that the other process is gone.
+//!
+//! What always holds: both sides know that the other runs under their own uid before they say anything; a message is
+//! accepted only whole and with exactly the descriptors that belong to it, all others are closed; no call blocks for
+//! long, and nothing of a process that was killed keeps its successor from listening.
+//!
+//! Texts: `unix(7)`, `cmsg(3)`, `flock(2)`.
+
+mod directory;
+mod fdpass;
+mod listener;
+mod message;
+mod name;
+mod peer;
+#[cfg(test)]
+mod tests;
+
+pub use directory::Directory;
+pub use fdpass::{recv_hello, recv_request, send_hello, send_refusal, send_request};
+pub use listener::Listener;
+pub use message::{Direction, Hello, OpenRequest};
+pub use name::PipeName;

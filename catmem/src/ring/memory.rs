@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The memory under a ring: header words, payload bytes and the credit word, and nothing else.
+//!
+//! The rings are written over this trait, so that loom can run them over its own atomics and the fuzzer over a plain
+//! heap block. [`SharedMemory`] is the one that ships. Positions run freely (they never wrap in a process' lifetime)
+//! and are masked here, so no position, whatever its value, reaches outside the ring.
+
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+/// The memory of one ring.
+pub trait Memory {
+    /// Bytes of the data area; a power of two, at least 4096.
+    fn capacity(&self) -> usize;
+    /// SYNC POINT acquire: pairs with `publish` of the peer.
+    fn header(&self, position: u64) -> u64;
+    /// Clears the header at `position`; becomes visible with the next `publish`.
+    fn clear(&self, position: u64);
+    /// SYNC POINT release: makes all that was written before visible to whoever sees `word`.
+    fn publish(&self, position: u64, word: u64);
+    /// Copies `bytes` into the ring at `position`, around its end if need be. At most `capacity` bytes.
+    fn write(&self, position: u64, bytes: &[u8]);
+    /// Copies out of the ring into `into`, around its end if need be. At most `capacity` bytes.
+    fn read(&self, position: u64, into: &mut [u8]);
+    /// SYNC POINT acquire: the bytes that the consumer has given back so far; pairs with `give_credit`.
+    fn credit(&self) -> u64;
+    /// SYNC POINT release: the consumer is done with everything before `position`.
+    fn give_credit(&self, position: u64);
+}
+
+/// A ring in a shared mapping.
+///
+/// Holds raw pointers: whoever makes one keeps the mapping alive for as long (see `new`).
+pub struct SharedMemory {
+    data: NonNull<u8>,
+    mask: u64,
+    credit: NonNull<AtomicU64>,
+}
+
+impl SharedMemory {
+    /// A ring over `capacity` bytes at `data`, with its credit word at `credit`.
+    ///
+    /// # Safety
+    /// `data` is aligned to 8 and valid for reads and writes of `capacity` bytes, `credit` is aligned to 8 and valid,
+    /// both for as long as the value lives; other processes may write to both at any time, but in this process no
+    /// reference to that memory exists.
+    ///
+    /// # Panics
+    /// If `capacity` is not a power of two of at least 64.
+    #[must_use]
+    pub unsafe fn new(data: NonNull<u8>, capacity: usize, credit: NonNull<AtomicU64>) -> Self {
+        assert!(capacity.is_power_of_two() && capacity >= 64, "a ring is a power of two");
+        Self { data, mask: capacity as u64 - 1, credit }
+    }
+
+    #[inline]
+    fn offset(&self, position: u64) -> usize {
+        (position & self.mask) as usize
+    }
+
+    #[inline]
+    fn word(&self, position: u64) -> &AtomicU64 {
+        let offset = self.offset(position) & !7;
+        // SAFETY: the mask keeps the offset inside the data area, a multiple of 8 below a power of two >= 64 leaves room
+        // for 8 bytes, and `new` promises alignment and validity. An AtomicU64 may be changed by others at any time.
+        unsafe { self.data.add(offset).cast::<AtomicU64>().as_ref() }
+    }
+
+    /// Where the bytes at `position` lie, and how many of `len` lie there before the ring's end.
+    #[inline]
+    #[must_use]
+    pub fn span(&self, position: u64, len: usize) -> (NonNull<u8>, usize) {
+        let offset = self.offset(position);
+        // SAFETY: the masked offset lies inside the data area.
+        (unsafe { self.data.add(offset) }, len.min(self.capacity() - offset))
+    }
+
+    /// The first byte of the data area.
+    #[must_use]
+    pub fn base(&self) -> NonNull<u8> {
+        self.data
+    }
+}
+
+impl Memory for SharedMemory {
+    #[inline]
+    fn capacity(&self) -> usize {
+        self.mask as usize + 1
+    }
+
+    #[inline]
+    fn header(&self, position: u64) -> u64 {
+        self.word(position).load(Ordering::Acquire)
+    }
+
+    #[inline]
+    fn clear(&self, position: u64) {
+        self.word(position).store(0, Ordering::Relaxed);
+    }
+
+    #[inline]
+    fn publish(&self, position: u64, word: u64) {
+        self.word(position).store(word, Ordering::Release);
+    }
+
+    #[inline]
+    fn write(&self, position: u64, bytes: &[u8]) {
+        assert!(bytes.len() <= self.capacity());
+        let (at, first) = self.span(position, bytes.len());
+        // SAFETY: `span` gives `first` valid bytes at `at`; the rest, at most capacity - first, starts at the base. The
+        // source is this process' private memory, so the two do not overlap. The peer may write the same bytes at the
+        // same time: then they are garbage, which only the peer reads.
+        unsafe {
+            at.as_ptr().copy_from_nonoverlapping(bytes.as_ptr(), first);
+            if first < bytes.len() {
+                self.data.as_ptr().copy_from_nonoverlapping(bytes.as_ptr().add(first), bytes.len() - first);
+            }
+        }
+    }
+
+    #[inline]
+    fn read(&self, position: u64, into: &mut [u8]) {
+        assert!(into.len() <= self.capacity());
+        let (at, first) = self.span(position, into.len());
+        // SAFETY: as in `write`, with the roles of source and target exchanged.
+        unsafe {
+            at.as_ptr().copy_to_nonoverlapping(into.as_mut_ptr(), first);
+            if first < into.len() {
+                self.data.as_ptr().copy_to_nonoverlapping(into.as_mut_ptr().add(first), into.len() - first);
+            }
+        }
+    }
+
+    #[inline]
+    fn credit(&self) -> u64 {
+        // SAFETY: `new` promises that the word is valid and aligned; it is atomic, so others may change it.
+        unsafe { self.credit.as_ref() }.load(Ordering::Acquire)
+    }
+
+    #[inline]
+    fn give_credit(&self, position: u64) {
+        // SAFETY: as in `credit`.
+        unsafe { self.credit.as_ref() }.store(position, Ordering::Release);
+    }
+}

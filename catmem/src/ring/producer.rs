@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The writing end of a ring.
+//!
+//! What must hold: the header after the last record is always zero, and it is written before the record in front of it
+//! is published, so the reader never takes old bytes for a header. [`RESERVE`] bytes stay free for that zero, an
+//! [`Kind::Abort`] and an [`Kind::End`], so that closing never has to wait for room.
+
+use super::memory::Memory;
+use super::record::{HEADER, Kind, Record, TOTAL, footprint};
+use runtime::{Errno, Error, Result};
+
+/// Bytes that data records leave free: the zero header behind the last record, an abort and an end.
+pub const RESERVE: usize = 3 * HEADER;
+
+/// The writing end. Everything in it is private to this process.
+pub struct Producer<M> {
+    memory: M,
+    /// Where the next record goes.
+    tail: u64,
+    /// The consumer's credit as last seen: everything before it may be overwritten.
+    credit: u64,
+}
+
+impl<M: Memory> Producer<M> {
+    /// The writing end of a ring whose memory is all zero.
+    pub fn new(memory: M) -> Self {
+        Self { memory, tail: 0, credit: 0 }
+    }
+
+    /// The largest payload of one record; a longer message is cut into several.
+    #[inline]
+    pub fn record_max(&self) -> usize {
+        self.memory.capacity() / 4 - HEADER
+    }
+
+    /// The payload of the pieces into which a longer message is cut.
+    #[inline]
+    pub fn piece(&self) -> usize {
+        self.memory.capacity() / 8 - HEADER
+    }
+
+    /// Bytes published so far, headers included; runs freely.
+    pub fn position(&self) -> u64 {
+        self.tail
+    }
+
+    /// Whether a record with `len` bytes of payload can be written now, leaving `reserve` bytes free behind it.
+    ///
+    /// # Errors
+    /// `EPROTO` if the consumer gave back what it never had.
+    #[inline]
+    pub fn room(&mut self, len: usize, reserve: usize) -> Result<bool> {
+        let need = (footprint(len) + reserve) as u64;
+        let capacity = self.memory.capacity() as u64;
+        if self.tail + need - self.credit <= capacity {
+            return Ok(true);
+        }
+        self.refresh()?;
+        Ok(self.tail + need - self.credit <= capacity)
+    }
+
+    /// Looks at the consumer's credit. True if there is more than before.
+    ///
+    /// # Errors
+    /// `EPROTO` if it went back or beyond what was published.
+    pub fn refresh(&mut self) -> Result<bool> {
+        let credit = self.memory.credit();
+        if credit < self.credit || credit > self.tail {
+            return Err(Error::new(Errno::PROTO, "the peer gave back ring space that it never had"));
+        }
+        let more = credit != self.credit;
+        self.credit = credit;
+        Ok(more)
+    }
+
+    /// Publishes one record whose payload is the concatenation of `parts`, of `len` bytes in all. The caller has asked
+    /// [`room`](Self::room).
+    #[inline]
+    pub fn put<'a>(&mut self, kind: Kind, len: usize, parts: impl Iterator<Item = &'a [u8]>) {
+        let next = self.tail + footprint(len) as u64;
+        self.memory.clear(next);
+        let mut at = self.tail + HEADER as u64;
+        for part in parts {
+            self.memory.write(at, part);
+            at += part.len() as u64;
+        }
+        debug_assert_eq!(at, self.tail + (HEADER + len) as u64);
+        self.memory.publish(self.tail, Record { kind, len }.encode());
+        self.tail = next;
+    }
+
+    /// Publishes a [`Kind::First`] record: the total length, then `bytes`.
+    pub fn put_first<'a>(&mut self, total: u64, len: usize, parts: impl Iterator<Item = &'a [u8]>) {
+        let total = total.to_le_bytes();
+        self.put(Kind::First, TOTAL + len, core::iter::once(&total[..]).chain(parts.map(|part| part as &[u8])));
+    }
+
+    /// The memory, for the tests and the doorbell.
+    pub fn memory(&self) -> &M {
+        &self.memory
+    }
+}

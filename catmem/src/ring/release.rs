@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the reader is done with, and telling the writer so in batches.
+//!
+//! Records are read in order, but a record that the application reads in place is done with only when it drops its
+//! buffer, in any order. Credit is given up to the first record that is still held. It is given in batches of an eighth
+//! of the ring, so that the writer's cached copy of it is seldom out of date and the cache line seldom moves.
+
+use super::memory::Memory;
+use core::cell::Cell;
+
+/// Records that may be held (read in place) at once, per ring.
+pub const HELD_MAX: usize = 256;
+
+#[derive(Clone, Copy, Default)]
+struct Held {
+    /// The position behind the record.
+    end: u64,
+    /// The application has dropped it, or it was never held.
+    done: bool,
+}
+
+/// The reader's side of the credit. Shared between the consumer and the buffers that it lent out.
+pub struct Release<M> {
+    memory: M,
+    /// Everything before this position is done with.
+    done: Cell<u64>,
+    /// What the writer has been told.
+    given: Cell<u64>,
+    /// Free-running indices into `held`.
+    first: Cell<u64>,
+    last: Cell<u64>,
+    held: Box<[Cell<Held>]>,
+    /// Set when credit was given since the last `take_given`: the doorbell may have to ring.
+    told: Cell<bool>,
+}
+
+impl<M: Memory> Release<M> {
+    /// Nothing read yet.
+    pub fn new(memory: M) -> Self {
+        Self {
+            memory,
+            done: Cell::new(0),
+            given: Cell::new(0),
+            first: Cell::new(0),
+            last: Cell::new(0),
+            held: vec![Cell::new(Held::default()); HELD_MAX].into_boxed_slice(),
+            told: Cell::new(false),
+        }
+    }
+
+    /// The memory of the ring.
+    #[inline]
+    pub fn memory(&self) -> &M {
+        &self.memory
+    }
+
+    #[inline]
+    fn slot(&self, index: u64) -> &Cell<Held> {
+        &self.held[(index as usize) % HELD_MAX]
+    }
+
+    /// A record that ends at `end` was copied out.
+    #[inline]
+    pub fn consumed(&self, end: u64) {
+        if self.first.get() == self.last.get() {
+            self.done.set(end);
+            self.give(self.memory.capacity() as u64 / 8);
+        } else {
+            self.append(end);
+        }
+    }
+
+    /// Behind records that are still held: credit for this one comes with theirs.
+    #[cold]
+    fn append(&self, end: u64) {
+        let newest = self.slot(self.last.get() - 1);
+        if newest.get().done {
+            newest.set(Held { end, done: true });
+        } else {
+            self.slot(self.last.get()).set(Held { end, done: true });
+            self.last.set(self.last.get() + 1);
+        }
+    }
+
+    /// Whether a further record can be consumed or held. One entry is kept for records that are copied behind held ones.
+    #[inline]
+    pub fn has_room(&self) -> bool {
+        self.last.get() - self.first.get() < HELD_MAX as u64 - 1
+    }
+
+    /// The record that ends at `end` is read in place; the token says which one it was. The caller asked `has_room`.
+    pub fn hold(&self, end: u64) -> u64 {
+        let token = self.last.get();
+        self.slot(token).set(Held { end, done: false });
+        self.last.set(token + 1);
+        token
+    }
+
+    /// The application dropped the buffer of `token`.
+    pub fn release(&self, token: u64) {
+        debug_assert!(token >= self.first.get() && token < self.last.get());
+        let slot = self.slot(token);
+        slot.set(Held { done: true, ..slot.get() });
+        while self.first.get() != self.last.get() {
+            let oldest = self.slot(self.first.get()).get();
+            if !oldest.done {
+                break;
+            }
+            self.done.set(oldest.end);
+            self.first.set(self.first.get() + 1);
+        }
+        self.give(self.memory.capacity() as u64 / 8);
+    }
+
+    /// Tells the writer, if at least `batch` bytes have come together.
+    #[inline]
+    fn give(&self, batch: u64) {
+        if self.done.get() - self.given.get() >= batch {
+            self.memory.give_credit(self.done.get());
+            self.given.set(self.done.get());
+            self.told.set(true);
+        }
+    }
+
+    /// Tells the writer now, whatever has come together: before a sleep, and when the ring has run empty.
+    pub fn flush(&self) {
+        self.give(1);
+    }
+
+    /// Whether credit was given since the last call.
+    #[inline]
+    pub fn take_told(&self) -> bool {
+        self.told.replace(false)
+    }
+}

@@ -1,0 +1,451 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Pipes as a [`Transport`].
+//!
+//! Pipes with parked operations are looked at in every poll while they are few (`hot`). Beyond [`HOT_MAX`] the oldest
+//! is armed instead, and an event from its doorbell brings it back, so that a poll costs the same with ten thousand
+//! idle pipes as with ten.
+
+use crate::doorbell::{Doorbell, can_membarrier, heavy};
+use crate::eventfd::Eventfd;
+use crate::handshake::{self, Mailbox, Offer, Outcome, Sizes};
+use crate::layout::{Layout, Side};
+use crate::mapping::Mapping;
+use crate::pipe::{Ends, Pipe};
+use crate::rendezvous::{Directory, Hello, PipeName};
+use core::cell::Cell;
+use core::task::Poll;
+use core::time::Duration;
+use runtime::buf::{Buf, Pools, Sga};
+use runtime::op::{Direction, Wakes};
+use runtime::reactor::{Event, Interest, Reactor};
+use runtime::transport::{Armed, Handle, PopMode, QueueId, Transport};
+use runtime::{Errno, Error, Result};
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+/// Pipes that are looked at in every poll.
+pub const HOT_MAX: usize = 32;
+
+/// What catmem can be set to.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where pipe names live; `None` for the default.
+    pub directory: Option<PathBuf>,
+    /// The sizes of pipes that are made here.
+    pub sizes: Sizes,
+    /// The longest message that is pushed, in bytes.
+    pub max_message: usize,
+    /// How long an opener that has connected may take to say what it wants.
+    pub handshake_timeout: Duration,
+}
+
+const DOORBELL: u64 = 0;
+const CONNECTION: u64 = 1;
+const CLOSED: Error = Error::new(Errno::BADF, "the pipe is closed");
+
+/// The pipes of one LibOs.
+pub struct Catmem {
+    settings: Settings,
+    reactor: Rc<Reactor>,
+    pools: Pools,
+    /// Or-ed into every token that the reactor gets from here.
+    token: u64,
+    /// Opened with the first pipe.
+    directory: Option<Directory>,
+    pipes: Vec<Option<Pipe>>,
+    free: Vec<Handle>,
+    serial: u64,
+    mailbox: Rc<Mailbox>,
+    /// Pipes with parked operations that are looked at, oldest first.
+    hot: VecDeque<Handle>,
+    /// Pipes that failed since the last poll: their parked operations have to be told.
+    failed: Vec<QueueId>,
+}
+
+impl Catmem {
+    /// No pipes yet. `token` has its low 48 bits clear.
+    #[must_use]
+    pub fn new(settings: Settings, reactor: Rc<Reactor>, pools: Pools, token: u64) -> Self {
+        // Before the first handshake says so.
+        can_membarrier();
+        Self {
+            settings,
+            reactor,
+            pools,
+            token,
+            directory: None,
+            pipes: Vec::new(),
+            free: Vec::new(),
+            serial: 0,
+            mailbox: Rc::default(),
+            hot: VecDeque::with_capacity(HOT_MAX + 1),
+            failed: Vec::new(),
+        }
+    }
+
+    fn directory(&mut self) -> Result<&Directory> {
+        if self.directory.is_none() {
+            let path = self.settings.directory.clone().unwrap_or_else(Directory::default_path);
+            self.directory = Some(Directory::open(&path)?);
+        }
+        self.directory.as_ref().ok_or(CLOSED)
+    }
+
+    fn insert(&mut self, pipe: Pipe) -> Handle {
+        if let Some(handle) = self.free.pop() {
+            self.pipes[handle as usize] = Some(pipe);
+            return handle;
+        }
+        self.pipes.push(Some(pipe));
+        self.pipes.len() as Handle - 1
+    }
+
+    fn next_serial(&mut self) -> u64 {
+        self.serial += 1;
+        self.serial
+    }
+
+    #[inline]
+    fn pipe(&mut self, handle: Handle) -> Result<&mut Pipe> {
+        match self.pipes.get_mut(handle as usize) {
+            Some(Some(pipe)) => Ok(pipe),
+            _ => Err(CLOSED),
+        }
+    }
+
+    fn token(&self, handle: Handle, kind: u64) -> u64 {
+        self.token | u64::from(handle) << 1 | kind
+    }
+
+    fn watch_doorbell(&self, handle: Handle, bell: &Eventfd) -> Result<()> {
+        self.reactor.watch(bell, Interest::READABLE.edge(), self.token(handle, DOORBELL))
+    }
+
+    /// What an operation that could not finish leaves behind: the pipe is looked at from now on.
+    fn parked(&mut self, handle: Handle, direction: Direction) {
+        let Some(Some(pipe)) = self.pipes.get_mut(handle as usize) else { return };
+        pipe.wants[direction as usize] = true;
+        if !pipe.hot && pipe.ends.is_some() {
+            pipe.hot = true;
+            self.hot.push_back(handle);
+            if self.hot.len() > HOT_MAX {
+                self.cool();
+            }
+        }
+    }
+
+    /// The pipe that has been hot longest is armed instead of looked at, unless it has news.
+    fn cool(&mut self) {
+        let Some(handle) = self.hot.pop_front() else { return };
+        let Some(Some(pipe)) = self.pipes.get_mut(handle as usize) else { return };
+        let wanted = pipe.wanted();
+        if wanted != 0
+            && let Some(ends) = &pipe.ends
+        {
+            ends.bell.arm(wanted);
+            heavy();
+            if pipe.news() != [false; 2] {
+                self.hot.push_back(handle);
+                return;
+            }
+        }
+        pipe.hot = false;
+    }
+
+    /// A pipe that is beyond repair: the peer sees the connection hang up, parked operations are told at the next poll.
+    #[cold]
+    fn fail(&mut self, handle: Handle, error: Error) {
+        let reactor = Rc::clone(&self.reactor);
+        let Ok(pipe) = self.pipe(handle) else { return };
+        unwatch(&reactor, pipe);
+        pipe.fail(error);
+        pipe.connection = None;
+        let queue = pipe.queue;
+        self.failed.push(queue);
+    }
+
+    /// Handles one letter of a handshake.
+    fn letter(&mut self, serial: u64, outcome: Outcome, wakes: &mut Wakes) {
+        let found = self.pipes.iter().position(|slot| slot.as_ref().is_some_and(|pipe| pipe.serial == serial));
+        let Some(handle) = found.map(|index| index as Handle) else { return };
+        let joined = match outcome {
+            Outcome::Joined(connection) => Ok(connection),
+            Outcome::Opened(connection, hello, memory, bells) => {
+                self.opened(handle, &hello, memory, bells).map(|()| connection)
+            }
+            Outcome::Failed(error) => Err(error),
+        };
+        let joined = joined.and_then(|connection| {
+            self.reactor.watch(&connection, Interest::READABLE, self.token(handle, CONNECTION))?;
+            Ok(connection)
+        });
+        match joined {
+            Ok(connection) => {
+                let Ok(pipe) = self.pipe(handle) else { return };
+                pipe.joined(connection);
+                // The name goes with it: a pipe has two ends.
+                pipe.offer = None;
+                pipe.task = None;
+                let queue = pipe.queue;
+                wakes.wake(queue, Direction::Push);
+                wakes.wake(queue, Direction::Pop);
+            }
+            Err(error) => self.fail(handle, error),
+        }
+    }
+
+    fn opened(
+        &mut self,
+        handle: Handle,
+        hello: &Hello,
+        memory: std::os::fd::OwnedFd,
+        bells: [std::os::fd::OwnedFd; 2],
+    ) -> Result<()> {
+        let (mapping, [creator, opener]) = handshake::attach(hello, memory, bells)?;
+        let mapping = Rc::new(mapping);
+        let bell = Doorbell::new(
+            Rc::clone(&mapping),
+            Layout::wake(Side::Opener),
+            Layout::wake(Side::Creator),
+            Rc::new(creator),
+        );
+        bell.use_membarrier(hello.membarrier());
+        let mine = Rc::new(opener);
+        self.watch_doorbell(handle, &mine)?;
+        let ends = Ends::new(&mapping, hello, Side::Opener, Rc::new(bell), mine, (&self.pools, self.settings.max_message))?;
+        self.pipe(handle)?.ends = Some(ends);
+        Ok(())
+    }
+
+    fn arm_all(&mut self) -> Armed {
+        if self.mailbox.is_filled() || !self.failed.is_empty() {
+            return Armed::Ready;
+        }
+        let mut any = false;
+        for &handle in &self.hot {
+            if let Some(Some(pipe)) = self.pipes.get(handle as usize)
+                && let Some(ends) = &pipe.ends
+            {
+                ends.bell.arm(pipe.wanted());
+                any |= pipe.wanted() != 0;
+            }
+        }
+        if any {
+            heavy();
+        }
+        for &handle in &self.hot {
+            if let Some(Some(pipe)) = self.pipes.get_mut(handle as usize)
+                && pipe.news() != [false; 2]
+            {
+                return Armed::Ready;
+            }
+        }
+        Armed::Quiet
+    }
+}
+
+fn unwatch(reactor: &Reactor, pipe: &Pipe) {
+    // A descriptor that is not watched (yet) is not an error here.
+    if let Some(ends) = &pipe.ends {
+        let _ = reactor.unwatch(&*ends.mine);
+    }
+    if let Some(connection) = &pipe.connection {
+        let _ = reactor.unwatch(connection);
+    }
+}
+
+impl Transport for Catmem {
+    fn name(&self) -> &'static str {
+        "catmem"
+    }
+
+    fn create_pipe(&mut self, queue: QueueId, name: &str) -> Result<Handle> {
+        let name = PipeName::new(name)?;
+        let directions = self.settings.sizes.directions()?;
+        let total = Layout::new(directions).total;
+        let hello = Hello::new(directions, total as u64, can_membarrier())?;
+        let listener = self.directory()?.listen(&name)?;
+        let (mapping, memory) = Mapping::create(total)?;
+        let mapping = Rc::new(mapping);
+        let (mine, theirs) = (Rc::new(Eventfd::new()?), Rc::new(Eventfd::new()?));
+        let bell =
+            Rc::new(Doorbell::new(Rc::clone(&mapping), Layout::wake(Side::Creator), Layout::wake(Side::Opener), theirs));
+        let ends =
+            Ends::new(&mapping, &hello, Side::Creator, Rc::clone(&bell), Rc::clone(&mine), (&self.pools, self.settings.max_message))?;
+        let offer = Rc::new(Offer { listener, hello, memory, mine: Rc::clone(&mine), bell, greeting: Cell::new(false) });
+
+        let mut pipe = Pipe::new(queue, self.next_serial());
+        pipe.ends = Some(ends);
+        pipe.task = Some(self.reactor.spawn(handshake::create(
+            Rc::clone(&self.reactor),
+            Rc::clone(&offer),
+            self.settings.handshake_timeout,
+            Rc::clone(&self.mailbox),
+            pipe.serial,
+        ))?);
+        pipe.offer = Some(offer);
+        let handle = self.insert(pipe);
+        if let Err(error) = self.watch_doorbell(handle, &mine) {
+            // Its only way to wake a sleeper is missing: undo.
+            let _ = self.close(handle);
+            return Err(error);
+        }
+        Ok(handle)
+    }
+
+    fn open_pipe(&mut self, queue: QueueId, name: &str) -> Result<Handle> {
+        let name = PipeName::new(name)?;
+        let socket = self.directory()?.connect(&name)?;
+        handshake::request(&socket)?;
+        let mut pipe = Pipe::new(queue, self.next_serial());
+        pipe.task = Some(self.reactor.spawn(handshake::open(
+            Rc::clone(&self.reactor),
+            socket,
+            Rc::clone(&self.mailbox),
+            pipe.serial,
+        ))?);
+        Ok(self.insert(pipe))
+    }
+
+    #[inline]
+    fn push(&mut self, handle: Handle, message: &mut Sga) -> Poll<Result<()>> {
+        let pushed = self.pipe(handle).map_or_else(|error| Poll::Ready(Err(error)), |pipe| pipe.push(message));
+        match pushed {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(error)) if error.errno() == Errno::PROTO => self.fail(handle, error),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.parked(handle, Direction::Push),
+        }
+        pushed
+    }
+
+    #[inline]
+    fn pop(&mut self, handle: Handle, mode: PopMode) -> Poll<Result<Sga>> {
+        let popped = self.pipe(handle).map_or_else(|error| Poll::Ready(Err(error)), |pipe| pipe.pop(mode));
+        match &popped {
+            Poll::Ready(Ok(_)) => {}
+            Poll::Ready(Err(error)) if error.errno() == Errno::PROTO => self.fail(handle, *error),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.parked(handle, Direction::Pop),
+        }
+        popped
+    }
+
+    fn shutdown(&mut self, handle: Handle) -> Poll<Result<()>> {
+        let shut = self.pipe(handle).map_or_else(|error| Poll::Ready(Err(error)), Pipe::shutdown);
+        if shut.is_pending() {
+            self.parked(handle, Direction::Push);
+        }
+        shut
+    }
+
+    fn close(&mut self, handle: Handle) -> Poll<Result<()>> {
+        let reactor = Rc::clone(&self.reactor);
+        let Ok(pipe) = self.pipe(handle) else { return Poll::Ready(Err(CLOSED)) };
+        let closed = pipe.close();
+        if closed.is_ready() {
+            unwatch(&reactor, pipe);
+            if let Some(task) = pipe.task.take() {
+                reactor.abort(task);
+            }
+            self.pipes[handle as usize] = None;
+            self.hot.retain(|&other| other != handle);
+            self.free.push(handle);
+        }
+        closed
+    }
+
+    fn canceled(&mut self, handle: Handle, direction: Direction) {
+        if let Ok(pipe) = self.pipe(handle) {
+            pipe.wants[direction as usize] = false;
+            if direction == Direction::Push {
+                pipe.canceled();
+            }
+        }
+    }
+
+    fn alloc(&mut self, handle: Handle, len: usize) -> Result<Buf> {
+        let buf = self.pipe(handle)?.alloc(len);
+        if let Err(error) = &buf
+            && error.errno() == Errno::PROTO
+        {
+            self.fail(handle, *error);
+        }
+        buf
+    }
+
+    fn poll(&mut self, wakes: &mut Wakes) {
+        if self.mailbox.is_filled() {
+            while let Some((serial, outcome)) = self.mailbox.take() {
+                self.letter(serial, outcome, wakes);
+            }
+        }
+        for queue in self.failed.drain(..) {
+            wakes.wake(queue, Direction::Push);
+            wakes.wake(queue, Direction::Pop);
+        }
+        let mut index = 0;
+        while let Some(&handle) = self.hot.get(index) {
+            let keep = match self.pipes.get_mut(handle as usize) {
+                Some(Some(pipe)) => {
+                    let [push, pop] = pipe.news();
+                    if push {
+                        pipe.wants[0] = false;
+                        wakes.wake(pipe.queue, Direction::Push);
+                    }
+                    if pop {
+                        pipe.wants[1] = false;
+                        wakes.wake(pipe.queue, Direction::Pop);
+                    }
+                    pipe.hot = pipe.wants != [false; 2];
+                    pipe.hot
+                }
+                _ => false,
+            };
+            if keep {
+                index += 1;
+            } else {
+                self.hot.swap_remove_back(index);
+            }
+        }
+    }
+
+    fn event(&mut self, event: Event, wakes: &mut Wakes) {
+        let handle = ((event.token & !self.token) >> 1) as Handle;
+        let Ok(pipe) = self.pipe(handle) else { return };
+        let queue = pipe.queue;
+        if event.token & 1 == CONNECTION {
+            if pipe.look_at_connection() {
+                // Level-triggered, and hung up for good: it has said all that it will.
+                if let Some(connection) = pipe.connection.take() {
+                    let _ = self.reactor.unwatch(&connection);
+                }
+                wakes.wake(queue, Direction::Push);
+                wakes.wake(queue, Direction::Pop);
+            }
+        } else {
+            // A cold pipe's bell: look at it again. A spurious ring costs a look.
+            wakes.wake(queue, Direction::Push);
+            wakes.wake(queue, Direction::Pop);
+        }
+    }
+
+    fn arm(&mut self) -> Armed {
+        let armed = self.arm_all();
+        if armed == Armed::Ready {
+            self.disarm();
+        }
+        armed
+    }
+
+    fn disarm(&mut self) {
+        for &handle in &self.hot {
+            if let Some(Some(pipe)) = self.pipes.get(handle as usize)
+                && let Some(ends) = &pipe.ends
+            {
+                ends.bell.disarm();
+            }
+        }
+    }
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! How an operation ended.
+
+use crate::buf::Sga;
+use crate::{Error, Qd, Qt};
+
+/// The end of one operation; delivered exactly once, to whoever waits for its token.
+#[derive(Debug)]
+pub struct Completion {
+    /// The queue that the operation was begun on.
+    pub qd: Qd,
+    /// The operation's token, which is spent now.
+    pub qt: Qt,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What came of an operation.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// The message was taken: it will reach the peer if the peer lives.
+    Push,
+    /// A message. An empty one is the end of the stream: the peer has closed or shut down, and all was popped.
+    Pop(Sga),
+    /// The queue is closed.
+    Close,
+    /// The operation failed.
+    Failed(Error),
+}
+
+impl Completion {
+    /// The popped message.
+    ///
+    /// # Errors
+    /// The operation's own error; `EINVAL` if it was no pop.
+    pub fn into_message(self) -> crate::Result<Sga> {
+        match self.outcome {
+            Outcome::Pop(message) => Ok(message),
+            Outcome::Failed(error) => Err(error),
+            _ => Err(Error::new(crate::Errno::INVAL, "this operation was no pop")),
+        }
+    }
+
+    /// Whether the operation did what it was asked.
+    ///
+    /// # Errors
+    /// The operation's own error.
+    pub fn ok(&self) -> crate::Result<()> {
+        match self.outcome {
+            Outcome::Failed(error) => Err(error),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A bounded table whose keys are an index and a generation.
+//!
+//! What must always hold: a key finds the value that it was given out for, or nothing; a freed slot bumps its
+//! generation, so a stale key never reaches the next value. Slots are reused last in, first out, and memory grows
+//! by need up to the bound and is never given back, so a table in steady state does not allocate.
+
+/// Ends the list of free slots; no slot has this index, because a table has at most `u32::MAX` of them.
+const NONE: u32 = u32::MAX;
+
+/// Where a value is, and which of the slot's values.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Key {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+}
+
+enum Slot<T> {
+    Free { next: u32 },
+    Used(T),
+}
+
+struct Entry<T> {
+    generation: u32,
+    slot: Slot<T>,
+}
+
+pub(crate) struct Slab<T> {
+    entries: Vec<Entry<T>>,
+    free: u32,
+    used: u32,
+    capacity: u32,
+}
+
+impl<T> Slab<T> {
+    /// An empty table of at most `capacity` values; allocates nothing yet.
+    pub(crate) const fn new(capacity: u32) -> Self {
+        Self { entries: Vec::new(), free: NONE, used: 0, capacity }
+    }
+
+    /// How many values are in the table.
+    pub(crate) fn len(&self) -> u32 {
+        self.used
+    }
+
+    /// How many slots have ever been used: indices are below this.
+    pub(crate) fn slots(&self) -> u32 {
+        // The length is at most `capacity`, which is a u32.
+        u32::try_from(self.entries.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Stores a value, or gives it back if the table is full.
+    pub(crate) fn insert(&mut self, value: T) -> Result<Key, T> {
+        let index = self.free;
+        if let Some(entry) = self.entries.get_mut(index as usize) {
+            if let Slot::Free { next } = entry.slot {
+                self.free = next;
+            }
+            entry.slot = Slot::Used(value);
+            self.used += 1;
+            return Ok(Key { index, generation: entry.generation });
+        }
+        let index = self.slots();
+        if index >= self.capacity {
+            return Err(value);
+        }
+        self.entries.push(Entry { generation: 0, slot: Slot::Used(value) });
+        self.used += 1;
+        Ok(Key { index, generation: 0 })
+    }
+
+    /// Takes a value out; its key and all copies of it are stale from then on.
+    pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
+        let entry = self.entries.get_mut(key.index as usize)?;
+        if entry.generation != key.generation || matches!(entry.slot, Slot::Free { .. }) {
+            return None;
+        }
+        entry.generation = entry.generation.wrapping_add(1);
+        let slot = core::mem::replace(&mut entry.slot, Slot::Free { next: self.free });
+        self.free = key.index;
+        self.used -= 1;
+        match slot {
+            Slot::Used(value) => Some(value),
+            Slot::Free { .. } => None,
+        }
+    }
+
+    pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+        match self.entries.get_mut(key.index as usize)? {
+            Entry { generation, slot: Slot::Used(value) } if *generation == key.generation => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The value at an index, whatever its generation.
+    pub(crate) fn at(&self, index: u32) -> Option<&T> {
+        match &self.entries.get(index as usize)?.slot {
+            Slot::Used(value) => Some(value),
+            Slot::Free { .. } => None,
+        }
+    }
+
+    /// The value at an index, whatever its generation.
+    pub(crate) fn at_mut(&mut self, index: u32) -> Option<&mut T> {
+        match &mut self.entries.get_mut(index as usize)?.slot {
+            Slot::Used(value) => Some(value),
+            Slot::Free { .. } => None,
+        }
+    }
+
+    /// The key of the value that is at an index now.
+    pub(crate) fn key_at(&self, index: u32) -> Option<Key> {
+        match self.entries.get(index as usize)? {
+            Entry { generation, slot: Slot::Used(_) } => Some(Key { index, generation: *generation }),
+            Entry { slot: Slot::Free { .. }, .. } => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Coroutines: who is to run (wake words), running them (executor), and waking a LibOs that sleeps (wake handle).
+
+mod executor;
+mod handle;
+mod words;
+
+pub use executor::{Executor, TaskId};
+pub use handle::WakeHandle;
+pub(crate) use handle::{CALL, TASK};
+pub use words::WakeWords;
+
+#[cfg(all(test, loom))]
+mod loom_tests;
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests;

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The only file that names every back end: one line here adds one.
+
+use crate::config::Config;
+use catmem::{Catmem, Settings, Sizes};
+use runtime::buf::Pools;
+use runtime::op::Wakes;
+use runtime::reactor::{Event, Reactor};
+use runtime::transport::{Armed, Transport};
+use std::rc::Rc;
+
+/// Where in a reactor token the back end's index stands.
+const TOKEN_SHIFT: u32 = 48;
+
+/// The back ends of one LibOs, all at once.
+pub struct Backends {
+    all: Vec<Box<dyn Transport>>,
+}
+
+impl Backends {
+    /// All back ends that are compiled in, set up as the configuration says (which was checked).
+    pub fn new(config: &Config, reactor: &Rc<Reactor>, pools: &Pools) -> Self {
+        let token = |index: u64| index << TOKEN_SHIFT;
+        Self { all: vec![Box::new(Catmem::new(catmem_settings(config), Rc::clone(reactor), pools.clone(), token(0)))] }
+    }
+
+    /// The back end that has pipes.
+    #[inline]
+    pub const fn pipes(&self) -> u8 {
+        0
+    }
+
+    /// A back end by its index, which came from here.
+    #[inline]
+    pub fn get(&mut self, index: u8) -> &mut dyn Transport {
+        &mut *self.all[usize::from(index)]
+    }
+
+    /// Each looks once.
+    #[inline]
+    pub fn poll(&mut self, wakes: &mut Wakes) {
+        for transport in &mut self.all {
+            transport.poll(wakes);
+        }
+    }
+
+    /// Hands an event to the back end whose token it carries.
+    pub fn event(&mut self, event: Event, wakes: &mut Wakes) {
+        if let Some(transport) = self.all.get_mut((event.token >> TOKEN_SHIFT) as usize) {
+            transport.event(event, wakes);
+        }
+    }
+
+    /// The LibOs is about to sleep. If one back end is ready, none is left armed.
+    pub fn arm(&mut self) -> Armed {
+        for index in 0..self.all.len() {
+            if self.all[index].arm() == Armed::Ready {
+                self.all[..index].iter_mut().for_each(|transport| transport.disarm());
+                return Armed::Ready;
+            }
+        }
+        Armed::Quiet
+    }
+
+    /// The LibOs is awake again.
+    pub fn disarm(&mut self) {
+        self.all.iter_mut().for_each(|transport| transport.disarm());
+    }
+}
+
+fn catmem_settings(config: &Config) -> Settings {
+    let catmem = &config.catmem;
+    Settings {
+        directory: catmem.directory.clone(),
+        sizes: Sizes {
+            // Powers of two, and few slots: the check has seen to it.
+            ring_order: catmem.ring.trailing_zeros() as u8,
+            slot_order: catmem.slot.trailing_zeros() as u8,
+            slots: catmem.slots as u16,
+        },
+        max_message: catmem.max_message,
+        handshake_timeout: catmem.handshake_timeout,
+    }
+}

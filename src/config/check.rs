@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The range of every value, in one table.
+//!
+//! A violation names the dotted key, so that the loader can add the place in the file. Nothing here knows YAML.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::parse::{show_duration, show_size};
+use super::{Config, GIB, KIB, MIB, Spin};
+
+/// The back end that is taken where none is named.
+pub(super) const DEFAULT_LIBOS: &str = "catmem";
+/// Back ends that can be named.
+const BUILT: [&str; 1] = ["catmem"];
+/// Back ends whose names are kept, but which do not exist yet.
+const PLANNED: [&str; 6] = ["catloop", "catnap", "catcollar", "catnip", "catmint", "catpowder"];
+
+const SPIN_MAX: Duration = Duration::from_secs(10);
+const HANDSHAKE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_mins(1));
+
+/// A value that breaks its rule.
+#[derive(Debug)]
+pub(super) struct Violation {
+    pub(super) key: &'static str,
+    pub(super) what: String,
+    pub(super) found: String,
+    pub(super) allowed: String,
+    pub(super) advice: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    Count,
+    Bytes,
+    Lines,
+    PowerOfTwo,
+}
+
+struct Rule {
+    key: &'static str,
+    shape: Shape,
+    min: usize,
+    max: usize,
+    get: fn(&Config) -> usize,
+}
+
+const fn rule(key: &'static str, shape: Shape, min: usize, max: usize, get: fn(&Config) -> usize) -> Rule {
+    Rule { key, shape, min, max, get }
+}
+
+/// Pools and segments are laid out in cache lines.
+const LINE: usize = 64;
+
+const RULES: [Rule; 12] = [
+    rule("buffers.small_size", Shape::Lines, 256, 16 * KIB, |c| c.buffers.small_size),
+    rule("buffers.small_count", Shape::Count, 16, 1 << 20, |c| c.buffers.small_count),
+    rule("buffers.large_size", Shape::Lines, 4 * KIB, MIB, |c| c.buffers.large_size),
+    rule("buffers.large_count", Shape::Count, 1, 1 << 16, |c| c.buffers.large_count),
+    rule("buffers.headroom", Shape::Lines, 0, KIB, |c| c.buffers.headroom),
+    rule("buffers.oversize_limit", Shape::Bytes, 0, 64 * GIB, |c| c.buffers.oversize_limit),
+    rule("catmem.ring", Shape::PowerOfTwo, 4 * KIB, 64 * MIB, |c| c.catmem.ring),
+    rule("catmem.slot", Shape::PowerOfTwo, 4 * KIB, 16 * MIB, |c| c.catmem.slot),
+    rule("catmem.slots", Shape::Count, 0, 1024, |c| c.catmem.slots),
+    rule("catmem.max_message", Shape::Bytes, 4 * KIB, GIB, |c| c.catmem.max_message),
+    rule("limits.queues", Shape::Count, 1, 1 << 20, |c| c.limits.queues),
+    rule("limits.operations", Shape::Count, 1, 1 << 24, |c| c.limits.operations),
+];
+
+impl Rule {
+    fn show(&self, value: usize) -> String {
+        if self.shape == Shape::Count { value.to_string() } else { show_size(value) }
+    }
+
+    fn holds(&self, value: usize) -> bool {
+        (self.min..=self.max).contains(&value)
+            && match self.shape {
+                Shape::Count | Shape::Bytes => true,
+                Shape::Lines => value.is_multiple_of(LINE),
+                Shape::PowerOfTwo => value.is_power_of_two(),
+            }
+    }
+
+    /// The allowed value nearest to `value`: what a message proposes.
+    fn nearest(&self, value: usize) -> usize {
+        let value = value.clamp(self.min, self.max);
+        match self.shape {
+            Shape::Count | Shape::Bytes => value,
+            Shape::Lines => value.next_multiple_of(LINE).min(self.max),
+            Shape::PowerOfTwo => value.next_power_of_two().min(self.max),
+        }
+    }
+
+    fn allowed(&self) -> String {
+        let range = format!("{} to {}", self.show(self.min), self.show(self.max));
+        match self.shape {
+            Shape::Count => format!("a number from {range}"),
+            Shape::Bytes => format!("a size from {range}"),
+            Shape::Lines => format!("a multiple of {LINE} B from {range}"),
+            Shape::PowerOfTwo => format!("a power of two from {range}"),
+        }
+    }
+
+    fn check(&self, config: &Config) -> Result<(), Violation> {
+        let value = (self.get)(config);
+        if self.holds(value) {
+            return Ok(());
+        }
+        Err(Violation {
+            key: self.key,
+            what: format!("`{}` is out of its range", self.key),
+            found: self.show(value),
+            allowed: self.allowed(),
+            advice: format!("write {}, the nearest value that is allowed", self.show(self.nearest(value))),
+        })
+    }
+}
+
+/// Checks every value; the first violation ends it.
+pub(super) fn all(config: &Config) -> Result<(), Violation> {
+    if let Some(name) = &config.libos {
+        libos(name)?;
+    }
+    if let Spin::For(spin) = config.wait.spin {
+        duration("wait.spin", spin, Duration::ZERO, SPIN_MAX, ", or forever")?;
+    }
+    for rule in &RULES {
+        rule.check(config)?;
+    }
+    if config.buffers.large_size < config.buffers.small_size {
+        return Err(Violation {
+            key: "buffers.large_size",
+            what: "`buffers.large_size` is below `buffers.small_size`".to_owned(),
+            found: show_size(config.buffers.large_size),
+            allowed: format!("at least {}, as `buffers.small_size` is", show_size(config.buffers.small_size)),
+            advice: "raise `large_size` or lower `small_size`".to_owned(),
+        });
+    }
+    if let Some(path) = &config.catmem.directory {
+        directory(path)?;
+    }
+    duration("catmem.handshake_timeout", config.catmem.handshake_timeout, HANDSHAKE.0, HANDSHAKE.1, "")
+}
+
+/// Checks the name of a back end.
+pub(super) fn libos(name: &str) -> Result<(), Violation> {
+    if BUILT.contains(&name) {
+        return Ok(());
+    }
+    let (what, advice) = if PLANNED.contains(&name) {
+        (format!("the back end {name} is not part of this build"), format!("name {DEFAULT_LIBOS}"))
+    } else if name.is_empty() {
+        ("no back end is named".to_owned(), format!("name {DEFAULT_LIBOS}, or leave it out"))
+    } else {
+        ("no back end has this name".to_owned(), format!("name {DEFAULT_LIBOS}"))
+    };
+    Err(Violation {
+        key: "libos",
+        what,
+        found: if name.is_empty() { "nothing".to_owned() } else { name.to_owned() },
+        allowed: BUILT.join(", "),
+        advice,
+    })
+}
+
+fn directory(path: &Path) -> Result<(), Violation> {
+    if path.is_absolute() && !path.as_os_str().as_encoded_bytes().contains(&0) {
+        return Ok(());
+    }
+    Err(Violation {
+        key: "catmem.directory",
+        what: "`catmem.directory` is no absolute path".to_owned(),
+        found: path.display().to_string(),
+        allowed: "a path that begins with / and holds no NUL".to_owned(),
+        advice: "write the path in full, or leave it out for the default".to_owned(),
+    })
+}
+
+fn duration(
+    key: &'static str,
+    value: Duration,
+    min: Duration,
+    max: Duration,
+    also: &'static str,
+) -> Result<(), Violation> {
+    if (min..=max).contains(&value) {
+        return Ok(());
+    }
+    Err(Violation {
+        key,
+        what: format!("`{key}` is out of its range"),
+        found: show_duration(value),
+        allowed: format!("a duration from {} to {}{also}", show_duration(min), show_duration(max)),
+        advice: format!("write {}, the nearest value that is allowed", show_duration(value.clamp(min, max))),
+    })
+}

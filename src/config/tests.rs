@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What is accepted, and what a person reads when it is not.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const EXAMPLE: &str = include_str!("../../examples/margay.yaml");
+const REFERENCE: &str = include_str!("../../docs/config.md");
+
+/// Every key with a value that is not its default.
+const ALL_KEYS: &str = "\
+libos: catmem
+wait: { spin: 2 s }
+buffers: { small_size: 1 KiB, small_count: 17, large_size: 8KiB, large_count: 2, headroom: 0, oversize_limit: 1 GiB }
+catmem:
+  directory: /run/user/1/margay
+  ring: 1 MiB
+  slot: 4096
+  slots: 0
+  max_message: 1 GiB
+  handshake_timeout: 20ms
+limits:
+  queues: 1
+  operations: 2
+";
+
+fn load(text: &str) -> Result<Config, ConfigError> {
+    Config::from_yaml("m.yaml", text)
+}
+
+/// The message for a text that must be refused, which must point at this line and column.
+fn refused(text: &str, line: usize, column: usize) -> String {
+    let error = load(text).expect_err(text);
+    let message = error.to_string();
+    let place = error.place().unwrap_or_else(|| panic!("no place: {message}"));
+    assert_eq!((place.line, place.column), (line, column), "{message}");
+    assert!(message.starts_with(&format!("m.yaml:{line}:{column}: ")), "{message}");
+    assert!(message.contains("do:"), "{message}");
+    message
+}
+
+#[track_caller]
+fn has(message: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(message.contains(part), "{part:?} is missing in:\n{message}");
+    }
+}
+
+#[test]
+fn the_default_passes_its_own_check() {
+    Config::default().check().unwrap();
+    assert_eq!(Config::default().libos_name(), "catmem");
+}
+
+#[test]
+fn nothing_given_means_the_default() {
+    for text in
+        ["", "\n\n", "# only a comment\n", "---\n", "{}", "wait:\n", "wait: {}\ncatmem:\n  ring:\n", "null", "\u{feff}"]
+    {
+        assert_eq!(load(text).unwrap_or_else(|e| panic!("{text:?}: {e}")), Config::default(), "{text:?}");
+    }
+}
+
+#[test]
+fn the_example_is_the_default_and_has_every_key() {
+    assert_eq!(Config::from_yaml("examples/margay.yaml", EXAMPLE).unwrap(), Config::default());
+    for line in ALL_KEYS.lines() {
+        for key in line.split([' ', '{', ',']).filter_map(|word| word.strip_suffix(':')) {
+            assert!(EXAMPLE.contains(&format!("{key}:")), "{key} is not in the example");
+            assert!(REFERENCE.contains(&format!("`{key}`")), "{key} is not in docs/config.md");
+        }
+    }
+}
+
+#[test]
+fn every_key_arrives_in_its_field() {
+    let expected = Config {
+        libos: Some("catmem".into()),
+        wait: WaitConfig { spin: Spin::For(Duration::from_secs(2)) },
+        buffers: BuffersConfig {
+            small_size: 1024,
+            small_count: 17,
+            large_size: 8192,
+            large_count: 2,
+            headroom: 0,
+            oversize_limit: 1 << 30,
+        },
+        catmem: CatmemConfig {
+            directory: Some("/run/user/1/margay".into()),
+            ring: 1 << 20,
+            slot: 4096,
+            slots: 0,
+            max_message: 1 << 30,
+            handshake_timeout: Duration::from_millis(20),
+        },
+        limits: LimitsConfig { queues: 1, operations: 2 },
+    };
+    assert_eq!(load(ALL_KEYS).unwrap(), expected);
+}
+
+#[test]
+fn sizes_are_read_with_and_without_units() {
+    for (text, bytes) in [
+        ("256 KiB", 256 << 10),
+        ("64KiB", 64 << 10),
+        ("8192", 8192),
+        ("8192 B", 8192),
+        ("1 mib", 1 << 20),
+        ("\"4 KiB\"", 4096),
+    ] {
+        assert_eq!(load(&format!("catmem:\n  ring: {text}\n")).unwrap().catmem.ring, bytes, "{text}");
+    }
+    for (text, says) in [
+        ("256 KB", "write KiB"),
+        ("1.5 MiB", "whole number"),
+        ("64_000", "digits only"),
+        ("0x1000", "replace the unit"),
+        ("-4096", "minus"),
+        ("~x", "begin with a digit"),
+        ("99999999999999999999", "smaller"),
+        ("17179869184 GiB", "smaller"),
+    ] {
+        has(&refused(&format!("catmem:\n  ring: {text}\n"), 2, 9), &["`catmem.ring`", says, "256 KiB", text]);
+    }
+}
+
+#[test]
+fn durations_need_a_unit() {
+    for (text, spin) in [
+        ("50us", Spin::For(Duration::from_micros(50))),
+        ("7 µs", Spin::For(Duration::from_micros(7))),
+        ("1ms", Spin::For(Duration::from_millis(1))),
+        ("2 s", Spin::For(Duration::from_secs(2))),
+        ("900 ns", Spin::For(Duration::from_nanos(900))),
+        ("0", Spin::For(Duration::ZERO)),
+        ("forever", Spin::Forever),
+    ] {
+        assert_eq!(load(&format!("wait: {{ spin: {text} }}")).unwrap().wait.spin, spin, "{text}");
+    }
+    has(&refused("wait:\n  spin: 50\n", 2, 9), &["50us", "add a unit", "forever"]);
+    has(&refused("wait:\n  spin: always\n", 2, 9), &["always", "forever"]);
+    has(&refused("wait:\n  spin: 11 s\n", 2, 9), &["out of its range", "11 s", "0 ns to 10 s, or forever"]);
+    has(&refused("catmem:\n  handshake_timeout: forever\n", 2, 22), &["ns, us, ms or s"]);
+    has(&refused("catmem:\n  handshake_timeout: 1 us\n", 2, 22), &["1 ms to 60 s"]);
+}
+
+#[test]
+fn unknown_keys_are_refused_with_the_known_ones() {
+    has(
+        &refused("catmem:\n  rimg: 4 KiB\n", 2, 3),
+        &["unknown key `rimg` in `catmem`", "directory, ring, slot, slots, max_message", "did you mean `ring`?"],
+    );
+    has(&refused("catmen:\n  ring: 4 KiB\n", 1, 1), &["`catmen`", "libos, wait, buffers", "did you mean `catmem`?"]);
+    has(&refused("ring: 4 KiB\n", 1, 1), &["move `ring` under `catmem:`"]);
+    has(&refused("wait:\n  libos: catmem\n", 2, 3), &["move `libos` to the left margin"]);
+    has(&refused("wait:\n  qqqqqqqqqqqq: 1\n", 2, 3), &["take the line out"]);
+    assert_eq!(load("catmem: { rimg: 1 }").unwrap_err().key(), Some("catmem.rimg"));
+}
+
+#[test]
+fn duplicate_keys_are_refused() {
+    has(&refused("wait:\n  spin: 1us\n  spin: 2us\n", 3, 3), &["stands twice", "spin"]);
+    has(&refused("libos: catmem\nlibos: catmem\n", 2, 1), &["stands twice", "libos"]);
+}
+
+#[test]
+fn ranges_point_at_the_value() {
+    has(
+        &refused("libos: catmem\ncatmem:\n  ring: 100 KiB  # odd\n", 3, 9),
+        &[
+            "`catmem.ring` is out of its range",
+            "found:   100 KiB",
+            "a power of two from 4 KiB to 64 MiB",
+            "write 128 KiB",
+            " 3 |   ring: 100 KiB",
+        ],
+    );
+    has(&refused("limits: { queues: 0 }\n", 1, 19), &["a number from 1 to 1048576", "write 1,"]);
+    has(&refused("buffers: { small_size: 300 }\n", 1, 24), &["multiple of 64 B", "write 320 B"]);
+    has(
+        &refused("buffers:\n  small_size: 8 KiB\n  large_size: 4 KiB\n", 3, 15),
+        &["below `buffers.small_size`", "8 KiB"],
+    );
+    has(&refused("catmem:\n  directory: run\n", 2, 14), &["no absolute path", "begins with /"]);
+    has(&refused("catmem:\n  directory: \"/a\\0b\"\n", 2, 14), &["NUL"]);
+}
+
+#[test]
+fn code_is_held_to_the_same_ranges() {
+    let config = Config { catmem: CatmemConfig { slot: 3000, ..Default::default() }, ..Default::default() };
+    let error = config.check().unwrap_err();
+    assert_eq!((error.key(), error.place(), error.errno()), (Some("catmem.slot"), None, runtime::Errno::INVAL));
+    has(&error.to_string(), &["`catmem.slot`", "3000 B", "power of two"]);
+    assert_eq!(runtime::Error::from(error).errno(), runtime::Errno::INVAL);
+    // A rule that was broken by a default beside a given value has no line of its own.
+    let error = load("buffers: { small_size: 16 KiB, large_size: 4 KiB }").unwrap_err();
+    assert_eq!(error.place().map(|p| p.line), Some(1));
+}
+
+#[test]
+fn wrong_shapes_are_told() {
+    has(&refused("catmem: 5\n", 1, 9), &["wrong shape", "key: value", "found:   5\n"]);
+    has(&refused("- a\n- b\n", 1, 1), &["wrong shape"]);
+    has(&refused("catmem:\n  ring: [1, 2]\n", 2, 9), &["wrong shape"]);
+    has(&refused("catmem:\n  ring: { a: 1 }\n", 2, 9), &["wrong shape"]);
+    has(&refused("wait:\n  spin: !rust 5us\n", 2, 15), &["tag"]);
+    for text in ["wait:\n\tspin: 1us\n", "wait: {", "a: 'b\n", "wait: { spin: 1us\nlimits: 3", "x", "{}\n---\n{}\n"] {
+        let error = load(text).expect_err(text);
+        assert!(error.place().is_some_and(|p| p.line > 0), "{error}");
+    }
+}
+
+#[test]
+fn back_ends_are_known_by_name() {
+    let with = |name: &str| Config::from_variables(None, Some(name.into())).map(|c| c.libos);
+    assert_eq!(with("catmem").unwrap(), Some("catmem".into()));
+    has(&with("catnip").unwrap_err().to_string(), &["catnip is not part of this build", "allowed: catmem", "LIBOS"]);
+    has(&with("dogmem").unwrap_err().to_string(), &["no back end has this name", "dogmem", "allowed: catmem", "LIBOS"]);
+    has(&with("").unwrap_err().to_string(), &["no back end is named", "catmem"]);
+    has(&refused("libos: catnap\n", 1, 8), &["not part of this build"]);
+}
+
+#[test]
+fn config_path_is_read_or_told() {
+    assert_eq!(Config::from_variables(None, None).unwrap(), Config::default());
+    let missing = Config::from_variables(Some("/nonexistent/m.yaml".into()), None).unwrap_err();
+    has(&missing.to_string(), &["/nonexistent/m.yaml: ", "cannot be read", "create the file", "CONFIG_PATH"]);
+    assert_eq!(missing.errno(), runtime::Errno::NOENT);
+    has(&Config::from_variables(Some("".into()), None).unwrap_err().to_string(), &["CONFIG_PATH is set, but empty"]);
+    has(&Config::from_file("/").unwrap_err().to_string(), &["cannot be read", "name a file"]);
+    has(&Config::from_file("/dev/zero").unwrap_err().to_string(), &["at most 1 MiB"]);
+}
+
+#[test]
+fn files_are_read() {
+    let path = std::env::temp_dir().join(format!("margay-config-{}.yaml", std::process::id()));
+    let write = |bytes: &[u8]| std::fs::File::create(&path).unwrap().write_all(bytes).unwrap();
+    write(b"wait: { spin: forever }\n");
+    let loaded = Config::from_variables(Some(path.clone().into()), Some("catmem".into()));
+    write(b"# text\nwait: \xff\xfe\n");
+    let not_text = Config::from_file(&path);
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(loaded.unwrap().wait.spin, Spin::Forever);
+    let error = not_text.unwrap_err();
+    assert_eq!(error.place().map(|p| (p.line, p.column)), Some((2, 7)));
+    has(&error.to_string(), &["no UTF-8 text", "0xff"]);
+}
+
+#[test]
+fn hostile_files_are_refused_in_bounded_work() {
+    let mut bomb = String::from("a: &a [x,x,x,x,x,x,x,x,x]\n");
+    for (previous, this) in ('a'..='y').zip('b'..='z') {
+        let aliases = vec![format!("*{previous}"); 9].join(",");
+        writeln!(bomb, "{this}: &{this} [{aliases}]").unwrap();
+    }
+    let deep_block = (0..700).map(|depth| " ".repeat(depth) + "a:\n").collect::<String>();
+    for text in [
+        bomb.clone(),
+        format!("wait: {{ spin: 1us }}\nlimits:\n  queues: &a [*a]\n{bomb}"),
+        "[".repeat(500_000),
+        "{a: ".repeat(200_000),
+        "- ".repeat(500_000),
+        "? ".repeat(500_000),
+        deep_block,
+        format!("wait: {{ spin: {} }}", "9".repeat(900_000)),
+        format!("{}: 1", "k".repeat(900_000)),
+        format!("? {}\n: 1", "k".repeat(900_000)),
+        "&a ".repeat(300_000),
+        "--- {}\n".repeat(100_000),
+        "x".repeat(1 << 20) + "y",
+        "libos: \"\u{1b}[2J\u{202e}\"\n".into(),
+        "%YAML 9.9\n--- {}\n--- {}".into(),
+    ] {
+        let message = load(&text).expect_err("a hostile file was accepted").to_string();
+        assert!(message.len() < 2000, "{} bytes of message", message.len());
+        assert!(!message.contains(['\u{1b}', '\u{202e}']), "{message:?}");
+    }
+    // A long file of comments is no attack.
+    assert_eq!(load(&"# comment\n".repeat(100_000)).unwrap(), Config::default());
+}
+
+#[test]
+fn snippets_of_long_lines_are_cropped_around_the_place() {
+    let text = format!("limits: {{ {}queues: 0 }}", " ".repeat(500));
+    let message = load(&text).unwrap_err().to_string();
+    let lines: Vec<&str> = message.lines().collect();
+    assert_eq!(lines[2].chars().position(|c| c == '0'), lines[3].chars().position(|c| c == '^'), "{message}");
+}
+
+#[test]
+fn what_is_shown_can_be_read_back() {
+    for bytes in [0, 1, 1023, 1024, 1536, 1 << 20, 3 << 30] {
+        assert_eq!(parse::size(&parse::show_size(bytes)), Ok(bytes));
+    }
+    for nanos in [0, 1, 1_000, 1_500, 2_000_000, 3_000_000_000] {
+        let duration = Duration::from_nanos(nanos);
+        assert_eq!(parse::duration(&parse::show_duration(duration)), Ok(duration));
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics(text in any::<String>()) {
+        if let Err(error) = load(&text) {
+            prop_assert!(error.place().is_some());
+            prop_assert!(error.to_string().len() < 4000);
+        }
+    }
+
+    #[test]
+    fn no_yaml_like_text_panics(
+        words in prop::collection::vec(
+            prop::sample::select(vec![
+                "libos", "catmem", "ring", "wait", "spin", ":", ": ", "\n", "\n  ", "\r", "- ", "{", "}", "[", "]", ",",
+                "&a", "*a", "!t ", "<<", "|", ">", "'", "\"", "#", "---", "...", "? ", "~", "50us", "4 KiB", "\t", "é", "\u{0}", "%",
+            ]),
+            0..40,
+        )
+    ) {
+        if let Err(error) = load(&words.concat()) {
+            prop_assert!(error.place().is_some());
+        }
+    }
+
+    #[test]
+    fn no_value_panics(key in prop::sample::select(vec!["spin", "ring", "queues", "directory"]), value in any::<String>()) {
+        let section = match key { "spin" => "wait", "queues" => "limits", _ => "catmem" };
+        let _ = load(&format!("{section}:\n  {key}: {value}\n"));
+        let _ = (parse::size(&value), parse::count(&value), parse::spin(&value));
+    }
+
+    #[test]
+    fn a_config_that_passes_loads_back(ring in 12u32..=26, slots in 0usize..=1024, micros in 0u64..=10_000_000) {
+        let text = format!("catmem: {{ ring: {}, slots: {slots} }}\nwait: {{ spin: {micros}us }}", 1u64 << ring);
+        let config = load(&text).unwrap();
+        prop_assert_eq!(config.check(), Ok(()));
+        prop_assert_eq!(config.catmem.ring, 1usize << ring);
+        prop_assert_eq!(config.wait.spin, Spin::For(Duration::from_micros(micros)));
+    }
+}

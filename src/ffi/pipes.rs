@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Pipes: create, open, half-close, close.
+
+use core::ffi::{c_char, c_int};
+
+use runtime::op::Outcome;
+use runtime::{Errno, Error};
+
+use super::arguments::{Out, descriptor, name};
+use super::state::call;
+
+/// `how` of shutdown(2), as `<sys/socket.h>` has it.
+const SHUT_RD: c_int = 0;
+const SHUT_WR: c_int = 1;
+const SHUT_RDWR: c_int = 2;
+
+/// `demi_create_pipe`: [`LibOs::create_pipe`](crate::LibOs::create_pipe).
+///
+/// # Safety
+/// `memqd_out` is null or valid for a write, `pipe` is null or a NUL-terminated string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn demi_create_pipe(memqd_out: *mut c_int, pipe: *const c_char) -> c_int {
+    call(|state| {
+        // SAFETY: as C promises.
+        let (out, pipe) = unsafe { (Out::new(memqd_out)?, name(pipe)?) };
+        out.put(state.libos.create_pipe(pipe)?.to_raw());
+        Ok(())
+    })
+}
+
+/// `demi_open_pipe`: [`LibOs::open_pipe`](crate::LibOs::open_pipe).
+///
+/// # Safety
+/// `memqd_out` is null or valid for a write, `pipe` is null or a NUL-terminated string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn demi_open_pipe(memqd_out: *mut c_int, pipe: *const c_char) -> c_int {
+    call(|state| {
+        // SAFETY: as C promises.
+        let (out, pipe) = unsafe { (Out::new(memqd_out)?, name(pipe)?) };
+        out.put(state.libos.open_pipe(pipe)?.to_raw());
+        Ok(())
+    })
+}
+
+/// `demi_close`: [`LibOs::close`](crate::LibOs::close) and the wait for it.
+#[unsafe(no_mangle)]
+pub extern "C" fn demi_close(qd: c_int) -> c_int {
+    call(|state| {
+        let qt = state.libos.close(descriptor(qd)?)?;
+        loop {
+            match state.libos.wait(qt, None) {
+                // Nobody but this call knows the token, so a wake-up meant for the thread must not leave it behind.
+                Err(error) if error.errno() == Errno::INTR => {}
+                Err(error) => return Err(error),
+                Ok(completion) => match completion.outcome {
+                    Outcome::Failed(error) => return Err(error),
+                    _ => return Ok(()),
+                },
+            }
+        }
+    })
+}
+
+/// `margay_close`: [`LibOs::close`](crate::LibOs::close).
+///
+/// # Safety
+/// `qt_out` is null or valid for a write.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn margay_close(qt_out: *mut u64, qd: c_int) -> c_int {
+    call(|state| {
+        // SAFETY: as C promises.
+        let out = unsafe { Out::new(qt_out) }?;
+        out.put(state.libos.close(descriptor(qd)?)?.to_raw());
+        Ok(())
+    })
+}
+
+/// `margay_shutdown`: [`LibOs::shutdown`](crate::LibOs::shutdown), for the writing side alone.
+#[unsafe(no_mangle)]
+pub extern "C" fn margay_shutdown(qd: c_int, how: c_int) -> c_int {
+    const READING: Error = Error::new(Errno::NOTSUP, "only the writing side can be shut down; close the queue instead");
+    const UNKNOWN: Error = Error::new(Errno::INVAL, "how is none of SHUT_RD, SHUT_WR, SHUT_RDWR");
+    call(|state| match how {
+        SHUT_WR => state.libos.shutdown(descriptor(qd)?),
+        SHUT_RD | SHUT_RDWR => Err(READING),
+        _ => Err(UNKNOWN),
+    })
+}

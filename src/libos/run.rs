@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Making pending operations go on.
+//!
+//! A *look* asks the transports, which look at memory, and tries what they wake. A *round* also reads the clock, runs
+//! coroutines and timers, and now and then collects events from the kernel. Each does one bounded batch of everything,
+//! so that neither a busy application nor busy background work starves the other.
+
+use super::LibOs;
+use core::task::Poll;
+use core::time::Duration;
+use runtime::op::{Direction, Outcome, Tried, Work};
+use runtime::transport::Armed;
+use runtime::{Qd, Result};
+
+/// Completions that are handed out before the LibOs looks around, for the sake of timers, events and other queues.
+pub(super) const LOOK_AROUND: u32 = 1024;
+/// Queue directions that one look tries.
+const BATCH: usize = 256;
+/// Operations that are tried per woken direction before the next one has its turn.
+const PER_QUEUE: usize = 64;
+/// Coroutines and timers per round.
+const BACKGROUND: usize = 64;
+/// Rounds between two collections of events while spinning.
+pub(super) const ROUNDS_PER_COLLECT: u32 = 16;
+
+impl LibOs {
+    /// One bounded batch of everything that is due, without waiting. For those who own the LibOs by its
+    /// [`readiness_fd`](Self::readiness_fd); the wait calls do it themselves.
+    ///
+    /// ```
+    /// let mut libos = margay::LibOs::new(&margay::Config::default())?;
+    /// libos.poll();
+    /// # Ok::<(), margay::StartError>(())
+    /// ```
+    pub fn poll(&mut self) {
+        self.collect(Some(Duration::ZERO));
+        self.round();
+    }
+
+    /// Announces that the caller will wait for [`readiness_fd`](Self::readiness_fd). False: do not, something is ready;
+    /// call [`poll`](Self::poll) and take completions first.
+    ///
+    /// # Errors
+    /// `EMFILE` or `ENOMEM` if a timer is pending and the kernel refuses a timerfd.
+    ///
+    /// ```
+    /// use margay::{Config, LibOs};
+    /// # let directory = tempfile::tempdir()?;
+    /// # let mut config = Config::default();
+    /// # config.catmem.directory = Some(directory.path().into());
+    /// let mut libos = LibOs::new(&config)?;
+    /// let qd = libos.create_pipe("owned")?;
+    /// libos.push(qd, b"done at once")?;
+    /// assert!(!libos.arm()?, "a completion can be taken");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn arm(&mut self) -> Result<bool> {
+        if self.ops.has_done() || self.ops.has_done_in_sets() || !self.wakes.is_empty() {
+            return Ok(false);
+        }
+        if !self.reactor.announce_sleep() {
+            return Ok(false);
+        }
+        if self.backends.arm() == Armed::Ready {
+            self.reactor.retract_sleep();
+            return Ok(false);
+        }
+        self.reactor.arm_timerfd()?;
+        Ok(true)
+    }
+
+    /// The clock, coroutines and timers, then a look.
+    pub(super) fn round(&mut self) {
+        self.reactor.refresh_clock();
+        self.reactor.run_tasks(BACKGROUND);
+        self.look();
+    }
+
+    /// Asks the transports, and tries what they wake.
+    #[inline]
+    pub(super) fn look(&mut self) {
+        self.backends.poll(&mut self.wakes);
+        for _ in 0..BATCH {
+            let Some((queue, direction)) = self.wakes.take() else { break };
+            self.run_queue(queue, direction);
+        }
+    }
+
+    fn run_queue(&mut self, id: u32, direction: Direction) {
+        for _ in 0..PER_QUEUE {
+            if !self.try_first(id, direction) {
+                return;
+            }
+        }
+        // It may have more: behind the others.
+        self.wakes.wake(id, direction);
+    }
+
+    /// Tries the first operation of a queue's direction. True if it finished.
+    #[inline]
+    pub(super) fn try_first(&mut self, id: u32, direction: Direction) -> bool {
+        let Some((qd, queue)) = self.queues.at(id) else { return false };
+        let fifo = &mut queue.fifos[direction as usize];
+        let Some(work) = self.ops.first(*fifo) else { return false };
+        let backend = self.backends.get(queue.backend);
+        let (tried, closed) = match work {
+            Work::Push(message) => (finished(backend.push(queue.handle, message), |()| Outcome::Push), false),
+            Work::Pop(mode) => (finished(backend.pop(queue.handle, *mode), Outcome::Pop), false),
+            Work::Shutdown => (finished(backend.shutdown(queue.handle), |()| Outcome::Push), false),
+            Work::Close => (finished(backend.close(queue.handle), |()| Outcome::Close), true),
+        };
+        match tried {
+            Tried::Pending => false,
+            Tried::Done(outcome) => {
+                self.ops.finish_first(fifo, outcome);
+                if closed {
+                    self.queues.remove(qd);
+                }
+                true
+            }
+        }
+    }
+
+    /// Tries one queue's operations, in order, while they finish.
+    #[inline]
+    pub(super) fn try_queue(&mut self, qd: Qd, direction: Direction) {
+        self.try_first(qd.index() as u32, direction);
+    }
+
+    /// Events from the kernel, waiting for them for at most `timeout`.
+    pub(super) fn collect(&mut self, timeout: Option<Duration>) {
+        // An epoll set that is open gives no error but EINTR, which the reactor handles; if one came, the next round
+        // would try again.
+        if self.reactor.collect(timeout, &mut self.events).is_err() {
+            return;
+        }
+        for index in 0..self.events.as_slice().len() {
+            let event = self.events.as_slice()[index];
+            self.backends.event(event, &mut self.wakes);
+        }
+    }
+
+    /// Sleeps until an event, a timer, a wake or the timeout.
+    pub(super) fn sleep(&mut self, timeout: Option<Duration>) {
+        if self.wakes.is_empty() && self.reactor.announce_sleep() {
+            if self.backends.arm() == Armed::Quiet {
+                let timer = self.reactor.next_deadline().map(|at| at.saturating_since(self.reactor.now()));
+                let timeout = match (timeout, timer) {
+                    (Some(a), Some(b)) => Some(a.min(b)),
+                    (a, b) => a.or(b),
+                };
+                self.collect(timeout);
+                self.backends.disarm();
+            }
+            self.reactor.retract_sleep();
+        }
+        self.round();
+    }
+}
+
+#[inline]
+fn finished<T>(polled: Poll<Result<T>>, done: impl FnOnce(T) -> Outcome) -> Tried {
+    match polled {
+        Poll::Pending => Tried::Pending,
+        Poll::Ready(Ok(value)) => Tried::Done(done(value)),
+        Poll::Ready(Err(error)) => Tried::Done(Outcome::Failed(error)),
+    }
+}

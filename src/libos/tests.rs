@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+use crate::{Config, Errno, LibOs, Outcome, Qd};
+use std::time::Duration;
+
+const LIMIT: Option<Duration> = Some(Duration::from_secs(10));
+
+fn config(directory: &tempfile::TempDir) -> Config {
+    let mut config = Config::default();
+    config.catmem.directory = Some(directory.path().into());
+    config
+}
+
+fn pair() -> (tempfile::TempDir, LibOs, Qd, Qd) {
+    let directory = tempfile::tempdir().unwrap();
+    let mut libos = LibOs::new(&config(&directory)).unwrap();
+    let (made, opened) = (libos.create_pipe("p").unwrap(), libos.open_pipe("p").unwrap());
+    (directory, libos, made, opened)
+}
+
+#[test]
+fn message_goes_both_ways() {
+    let (_directory, mut libos, made, opened) = pair();
+    for (from, to) in [(made, opened), (opened, made)] {
+        let pushed = libos.push(from, b"hello").unwrap();
+        let popped = libos.pop(to, None).unwrap();
+        assert!(matches!(libos.wait(pushed, LIMIT).unwrap().outcome, Outcome::Push));
+        assert_eq!(libos.wait(popped, LIMIT).unwrap().into_message().unwrap().to_vec(), b"hello");
+    }
+}
+
+#[test]
+fn messages_of_every_size_arrive_whole_and_in_order() {
+    let (_directory, mut libos, made, opened) = pair();
+    for len in [1, 7, 8, 9, 64, 1000, 2048, 2049, 65_000, 65_536, 70_000, 300_000, 5_000_000] {
+        let bytes: Vec<u8> = (0..len).map(|i: usize| (i * 31 + len) as u8).collect();
+        let popped = libos.pop(opened, None).unwrap();
+        let pushed = libos.push(made, &bytes[..]).unwrap();
+        let message = libos.wait(popped, LIMIT).unwrap().into_message().unwrap();
+        libos.wait(pushed, LIMIT).unwrap().ok().unwrap();
+        assert_eq!(message.to_vec(), bytes, "{len} bytes");
+    }
+}
+
+#[test]
+fn errors_of_arguments() {
+    let (_directory, mut libos, made, _) = pair();
+    assert_eq!(libos.push(made, b"").unwrap_err().errno(), Errno::INVAL);
+    assert_eq!(libos.pop(made, Some(0)).unwrap_err().errno(), Errno::INVAL);
+    let closed = libos.close(made).unwrap();
+    libos.wait(closed, LIMIT).unwrap().ok().unwrap();
+    assert_eq!(libos.pop(made, None).unwrap_err().errno(), Errno::BADF);
+    assert_eq!(libos.wait(closed, LIMIT).unwrap_err().errno(), Errno::INVAL);
+}

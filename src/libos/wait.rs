@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Waiting for completions: spin for a while, then sleep in one place.
+
+use super::LibOs;
+use super::run::{LOOK_AROUND, ROUNDS_PER_COLLECT};
+use core::time::Duration;
+use runtime::op::{Completion, SetId};
+use runtime::time::Time;
+use runtime::{Errno, Error, Qt, Result};
+
+/// Looks between two rounds while spinning: a look takes some nanoseconds, a round reads the clock.
+const LOOKS: u32 = 32;
+
+const TIMED_OUT: Error = Error::new(Errno::TIMEDOUT, "the time limit passed; the token is still pending");
+const WOKEN: Error = Error::new(Errno::INTR, "another thread has woken this LibOs");
+
+/// A set of tokens whose completions are taken together: what a server with thousands of queues waits on.
+///
+/// Made by [`LibOs::wait_set`]. Close it with [`LibOs::close_wait_set`]; one that is dropped without that keeps its
+/// tokens to itself until its LibOs is gone.
+#[derive(Debug)]
+pub struct WaitSet(SetId);
+
+/// How far a wait has come.
+#[derive(Default)]
+struct Waiting {
+    rounds: u32,
+    /// When the current spin began; unknown before the first clock reading.
+    since: Option<Time>,
+    deadline: Option<Time>,
+}
+
+impl LibOs {
+    /// Waits for one operation. `None` waits for ever, zero looks once.
+    ///
+    /// # Errors
+    /// `EINVAL` the token is not pending; `ETIMEDOUT`, and `EINTR` when a [`WakeHandle`](super::WakeHandle) was used: the
+    /// token is pending as before. The operation's own failure is in the completion.
+    ///
+    /// ```
+    /// # use margay::{Config, Errno, LibOs};
+    /// # use std::time::Duration;
+    /// # let directory = tempfile::tempdir()?;
+    /// # let mut config = Config::default();
+    /// # config.catmem.directory = Some(directory.path().into());
+    /// let mut libos = LibOs::new(&config)?;
+    /// let (made, opened) = (libos.create_pipe("w")?, libos.open_pipe("w")?);
+    /// let popped = libos.pop(made, None)?;
+    /// let limit = Some(Duration::from_millis(1));
+    /// assert_eq!(libos.wait(popped, limit).unwrap_err().errno(), Errno::TIMEDOUT);
+    /// libos.push(opened, b"now")?;
+    /// assert_eq!(libos.wait(popped, None)?.into_message()?.to_vec(), b"now");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub fn wait(&mut self, qt: Qt, timeout: Option<Duration>) -> Result<Completion> {
+        if let Some(completion) = self.ops.take(qt)? {
+            self.served();
+            return Ok(completion);
+        }
+        self.wait_parked(qt, timeout)
+    }
+
+    fn wait_parked(&mut self, qt: Qt, timeout: Option<Duration>) -> Result<Completion> {
+        let Some((qd, direction)) = self.ops.parked(qt)? else { return self.ops.take(qt)?.ok_or(TIMED_OUT) };
+        self.wait_until(
+            timeout,
+            // Only the queue that is waited for: the shortest way from its memory to its completion.
+            |libos| libos.try_queue(qd, direction),
+            |libos| libos.ops.take(qt),
+        )
+    }
+
+    /// The completion of one operation if it has finished; looks once.
+    ///
+    /// # Errors
+    /// `EINVAL` the token is not pending.
+    ///
+    /// ```
+    /// # use margay::{Config, LibOs};
+    /// # let directory = tempfile::tempdir()?;
+    /// # let mut config = Config::default();
+    /// # config.catmem.directory = Some(directory.path().into());
+    /// let mut libos = LibOs::new(&config)?;
+    /// let qd = libos.create_pipe("t")?;
+    /// let popped = libos.pop(qd, None)?;
+    /// assert!(libos.try_wait(popped)?.is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn try_wait(&mut self, qt: Qt) -> Result<Option<Completion>> {
+        match self.wait(qt, Some(Duration::ZERO)) {
+            Ok(completion) => Ok(Some(completion)),
+            Err(error) if matches!(error.errno(), Errno::TIMEDOUT | Errno::INTR) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Waits for the first of these operations to finish, and says which it was. If several have, it is the one that
+    /// finished first. Takes time in the length of the list: with many tokens, use a [`WaitSet`].
+    ///
+    /// # Errors
+    /// As [`wait`](Self::wait); `EINVAL` too for an empty list.
+    ///
+    /// ```
+    /// # use margay::{Config, LibOs};
+    /// # let directory = tempfile::tempdir()?;
+    /// # let mut config = Config::default();
+    /// # config.catmem.directory = Some(directory.path().into());
+    /// let mut libos = LibOs::new(&config)?;
+    /// let (made, opened) = (libos.create_pipe("any")?, libos.open_pipe("any")?);
+    /// let pops = [libos.pop(made, None)?, libos.pop(opened, None)?];
+    /// libos.push(made, b"for the second")?;
+    /// let (which, completion) = libos.wait_any(&pops, None)?;
+    /// assert_eq!((which, completion.into_message()?.len()), (1, 14));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn wait_any(&mut self, qts: &[Qt], timeout: Option<Duration>) -> Result<(usize, Completion)> {
+        if let [qt] = qts {
+            return self.wait(*qt, timeout).map(|completion| (0, completion));
+        }
+        if qts.is_empty() {
+            return Err(Error::new(Errno::INVAL, "there is no token to wait for"));
+        }
+        self.ops.ask(qts)?;
+        if let Some(hit) = self.ops.take_asked() {
+            self.served();
+            return Ok(hit);
+        }
+        self.wait_until(timeout, Self::look, |libos| Ok(libos.ops.take_asked()))
+    }
+
+    /// Waits for operations of any queue, oldest completion first, and appends up to `n` of them to `out`; says how many.
+    /// Tokens of wait sets are left out.
+    ///
+    /// # Errors
+    /// `EINVAL` if `n` is zero; `ETIMEDOUT` and `EINTR` as [`wait`](Self::wait).
+    ///
+    /// ```
+    /// # use margay::{Config, LibOs};
+    /// # let directory = tempfile::tempdir()?;
+    /// # let mut config = Config::default();
+    /// # config.catmem.directory = Some(directory.path().into());
+    /// let mut libos = LibOs::new(&config)?;
+    /// let qd = libos.create_pipe("many")?;
+    /// let tokens = [libos.push(qd, b"one")?, libos.push(qd, b"two")?];
+    /// let mut done = Vec::with_capacity(8);
+    /// assert_eq!(libos.wait_next_n(&mut done, 8, None)?, 2);
+    /// assert_eq!([done[0].qt, done[1].qt], tokens);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn wait_next_n(&mut self, out: &mut Vec<Completion>, n: usize, timeout: Option<Duration>) -> Result<usize> {
+        if n == 0 {
+            return Err(Error::new(Errno::INVAL, "there is no room for a completion"));
+        }
+        let first = match self.ops.take_oldest() {
+            Some(first) => {
+                self.served();
+                first
+            }
+            None => self.wait_until(timeout, Self::look, |libos| Ok(libos.ops.take_oldest()))?,
+        };
+        out.push(first);
+        let mut taken = 1;
+        while taken < n
+            && let Some(next) = self.ops.take_oldest()
+        {
+            out.push(next);
+            taken += 1;
+        }
+        Ok(taken)
+    }
+
+    /// Makes an empty wait set.
+    ///
+    /// ```
+    /// # use margay::{Config, LibOs};
+    /// # let directory = tempfile::tempdir()?;
+    /// # let mut config = Config::default();
+    /// # config.catmem.directory = Some(directory.path().into());
+    /// let mut libos = LibOs::new(&config)?;
+    /// let (made, opened) = (libos.create_pipe("set")?, libos.open_pipe("set")?);
+    /// let set = libos.wait_set();
+    /// let popped = libos.pop(made, None)?;
+    /// libos.add_to_wait_set(&set, popped)?;
+    /// libos.push(opened, b"served")?;
+    /// assert_eq!(libos.wait_in_set(&set, None)?.qt, popped);
+    /// libos.close_wait_set(set)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn wait_set(&mut self) -> WaitSet {
+        WaitSet(self.ops.open_set())
+    }
+
+    /// Puts a token into a set: its completion is then taken from there. See [`wait_set`](Self::wait_set).
+    ///
+    /// # Errors
+    /// `EINVAL` the token is not pending; `EEXIST` it is in a set already.
+    pub fn add_to_wait_set(&mut self, set: &WaitSet, qt: Qt) -> Result<()> {
+        self.ops.add_to_set(set.0, qt)
+    }
+
+    /// Waits for the oldest completion of a set. The cost does not grow with the tokens in it. See
+    /// [`wait_set`](Self::wait_set).
+    ///
+    /// # Errors
+    /// `EINVAL` the set is empty: nothing could ever come; `ETIMEDOUT` and `EINTR` as [`wait`](Self::wait).
+    pub fn wait_in_set(&mut self, set: &WaitSet, timeout: Option<Duration>) -> Result<Completion> {
+        if let Some(completion) = self.ops.take_from_set(set.0)? {
+            self.served();
+            return Ok(completion);
+        }
+        if self.ops.set_len(set.0)? == 0 {
+            return Err(Error::new(Errno::INVAL, "the wait set is empty"));
+        }
+        self.wait_until(timeout, Self::look, |libos| libos.ops.take_from_set(set.0))
+    }
+
+    /// Closes a set. Tokens that are still in it can be waited for otherwise. See [`wait_set`](Self::wait_set).
+    ///
+    /// # Errors
+    /// `EINVAL` the set is of another LibOs.
+    #[expect(clippy::needless_pass_by_value, reason = "a closed set must not be used again")]
+    pub fn close_wait_set(&mut self, set: WaitSet) -> Result<()> {
+        self.ops.close_set(set.0)
+    }
+
+    /// A completion was handed out without a look around; now and then one is due all the same.
+    #[inline]
+    pub(super) fn served(&mut self) {
+        self.busy += 1;
+        if self.busy >= LOOK_AROUND {
+            self.look_around();
+        }
+    }
+
+    #[cold]
+    fn look_around(&mut self) {
+        self.busy = 0;
+        self.poll();
+    }
+
+    /// Looks with `look` and asks with `take`, spinning first and sleeping then, until there is an answer.
+    #[inline]
+    fn wait_until<T>(
+        &mut self,
+        timeout: Option<Duration>,
+        mut look: impl FnMut(&mut Self),
+        mut take: impl FnMut(&mut Self) -> Result<Option<T>>,
+    ) -> Result<T> {
+        let mut waiting = Waiting::default();
+        let looks = if timeout.is_some_and(|timeout| timeout.is_zero()) || self.sleeps_at_once() { 1 } else { LOOKS };
+        loop {
+            for _ in 0..looks {
+                look(self);
+                if let Some(done) = take(self)? {
+                    return Ok(done);
+                }
+            }
+            self.wait_round(&mut waiting);
+            if let Some(done) = take(self)? {
+                return Ok(done);
+            }
+            self.wait_more(timeout, &mut waiting)?;
+        }
+    }
+
+    fn sleeps_at_once(&self) -> bool {
+        self.spin.is_some_and(|spin| spin.is_zero())
+    }
+
+    /// Everything else that this LibOs has to do.
+    #[cold]
+    fn wait_round(&mut self, waiting: &mut Waiting) {
+        if waiting.rounds.is_multiple_of(ROUNDS_PER_COLLECT) {
+            self.collect(Some(Duration::ZERO));
+        }
+        waiting.rounds = waiting.rounds.wrapping_add(1);
+        self.round();
+    }
+
+    /// Nothing was found: gives up at the deadline or when woken, sleeps once the spin has lasted.
+    #[cold]
+    fn wait_more(&mut self, timeout: Option<Duration>, waiting: &mut Waiting) -> Result<()> {
+        if self.reactor.take_wake() {
+            return Err(WOKEN);
+        }
+        let now = self.reactor.now();
+        let since = *waiting.since.get_or_insert(now);
+        if waiting.deadline.is_none() {
+            waiting.deadline = timeout.map(|timeout| now + timeout);
+        }
+        let left = waiting.deadline.map(|deadline| deadline.saturating_since(now));
+        if left.is_some_and(|left| left.is_zero()) {
+            return Err(TIMED_OUT);
+        }
+        if self.spin.is_some_and(|spin| now.saturating_since(since) >= spin) {
+            self.sleep(left);
+            waiting.since = None;
+        }
+        Ok(())
+    }
+}
