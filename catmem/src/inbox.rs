@@ -10,14 +10,11 @@ use crate::ring::{Consumer, Kind, Record, SharedMemory};
 use core::ptr::NonNull;
 use core::task::Poll;
 use runtime::buf::{self, Buf, Pool, Pools, SGA_SEGMENTS_MAX, Sga};
+use runtime::limits::{LOANS_MAX, RECORDS_PER_LOOK};
 use runtime::transport::PopMode;
 use runtime::{Errno, Error, Result};
 use std::rc::Rc;
 
-/// Records of a large message that one look takes in, so that no message keeps other queues waiting.
-const RECORDS_PER_LOOK: usize = 16;
-/// Messages and segments of messages that can be read in place at once, second views included.
-const LOANS_MAX: u32 = 1024;
 /// Set in a loan's token if it is a descriptor's id, clear if it is a record in the ring.
 const BY_REFERENCE: u64 = 1 << 63;
 

@@ -14,7 +14,7 @@
 use crate::rendezvous::Direction;
 
 /// Descriptors that may be out at once in one direction: entries of its returns area.
-pub const RETURNS: usize = 256;
+pub use runtime::limits::LENT_SEGMENTS_MAX as RETURNS;
 /// Bytes in front of the first ring.
 pub const CONTROL: usize = 4096;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Pipes as a [`Transport`].
 //!
-//! Pipes with parked operations are looked at in every poll while they are few (`hot`). Beyond [`HOT_MAX`] the oldest
+//! Pipes with parked operations are looked at in every poll while they are few (`hot`). Beyond [`HOT_PIPES_MAX`] the oldest
 //! is armed instead, and an event from its doorbell brings it back, so that a poll costs the same with ten thousand
 //! idle pipes as with ten.
 
@@ -16,6 +16,7 @@ use core::cell::Cell;
 use core::task::Poll;
 use core::time::Duration;
 use runtime::buf::{Buf, Pools, Sga};
+use runtime::limits::HOT_PIPES_MAX;
 use runtime::op::{Direction, Wakes};
 use runtime::reactor::{Event, Interest, Reactor};
 use runtime::transport::{Armed, Handle, PopMode, QueueId, Transport};
@@ -23,9 +24,6 @@ use runtime::{Errno, Error, Result};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::rc::Rc;
-
-/// Pipes that are looked at in every poll.
-pub const HOT_MAX: usize = 32;
 
 /// What catmem can be set to.
 #[derive(Clone, Debug)]
@@ -79,7 +77,7 @@ impl Catmem {
             free: Vec::new(),
             serial: 0,
             mailbox: Rc::default(),
-            hot: VecDeque::with_capacity(HOT_MAX + 1),
+            hot: VecDeque::with_capacity(HOT_PIPES_MAX + 1),
             failed: Vec::new(),
         }
     }
@@ -129,7 +127,7 @@ impl Catmem {
         if !pipe.hot && pipe.ends.is_some() {
             pipe.hot = true;
             self.hot.push_back(handle);
-            if self.hot.len() > HOT_MAX {
+            if self.hot.len() > HOT_PIPES_MAX {
                 self.cool();
             }
         }
@@ -163,6 +161,15 @@ impl Catmem {
         pipe.connection = None;
         let queue = pipe.queue;
         self.failed.push(queue);
+    }
+
+    /// An error that an operation is about to give: a broken protocol ends the pipe.
+    #[cold]
+    fn checked(&mut self, handle: Handle, error: Error) -> Error {
+        if error.errno() == Errno::PROTO {
+            self.fail(handle, error);
+        }
+        error
     }
 
     /// Handles one letter of a handshake.
@@ -310,26 +317,28 @@ impl Transport for Catmem {
 
     #[inline]
     fn push(&mut self, handle: Handle, message: &mut Sga) -> Poll<Result<()>> {
-        let pushed = self.pipe(handle).map_or_else(|error| Poll::Ready(Err(error)), |pipe| pipe.push(message));
-        match pushed {
-            Poll::Ready(Ok(())) => {}
-            Poll::Ready(Err(error)) if error.errno() == Errno::PROTO => self.fail(handle, error),
-            Poll::Ready(Err(_)) => {}
-            Poll::Pending => self.parked(handle, Direction::Push),
+        let Some(Some(pipe)) = self.pipes.get_mut(handle as usize) else { return Poll::Ready(Err(CLOSED)) };
+        match pipe.push(message) {
+            Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(self.checked(handle, error))),
+            Poll::Pending => {
+                self.parked(handle, Direction::Push);
+                Poll::Pending
+            }
         }
-        pushed
     }
 
     #[inline]
     fn pop(&mut self, handle: Handle, mode: PopMode) -> Poll<Result<Sga>> {
-        let popped = self.pipe(handle).map_or_else(|error| Poll::Ready(Err(error)), |pipe| pipe.pop(mode));
-        match &popped {
-            Poll::Ready(Ok(_)) => {}
-            Poll::Ready(Err(error)) if error.errno() == Errno::PROTO => self.fail(handle, *error),
-            Poll::Ready(Err(_)) => {}
-            Poll::Pending => self.parked(handle, Direction::Pop),
+        let Some(Some(pipe)) = self.pipes.get_mut(handle as usize) else { return Poll::Ready(Err(CLOSED)) };
+        match pipe.pop(mode) {
+            Poll::Ready(Ok(message)) => Poll::Ready(Ok(message)),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(self.checked(handle, error))),
+            Poll::Pending => {
+                self.parked(handle, Direction::Pop);
+                Poll::Pending
+            }
         }
-        popped
     }
 
     fn shutdown(&mut self, handle: Handle) -> Poll<Result<()>> {

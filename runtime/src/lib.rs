@@ -2,6 +2,7 @@
 //! The vocabulary that every Margay crate speaks.
 pub mod buf;
 mod error;
+pub mod limits;
 pub mod op;
 mod queue;
 pub mod reactor;

@@ -9,15 +9,13 @@ use core::ffi::{c_int, c_void};
 use core::ptr;
 
 use runtime::buf::{Buf, Sga};
+use runtime::limits::C_SEGMENTS_MAX as HELD_MAX;
 use runtime::{Errno, Error, Result};
 
 use super::arguments::{Out, descriptor, present, read};
 use super::state::{State, call};
 use super::types::{SgArray, SgSegment, SockAddrIn};
 use crate::LibOs;
-
-/// Messages and allocations that one thread may hold at a time.
-const HELD_MAX: usize = 1 << 20;
 
 const STALE: Error = Error::new(Errno::INVAL, "the array was freed, or was not given out by this thread's LibOs");
 const SEGMENTS: Error = Error::new(Errno::INVAL, "an array holds exactly one segment");

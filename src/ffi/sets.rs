@@ -7,12 +7,12 @@ use runtime::{Errno, Error, Qt, Result};
 
 use super::arguments::{Out, timeout};
 use super::result::result;
+use runtime::limits::C_WAIT_SETS_MAX as SETS_MAX;
+
 use super::state::{State, call};
 use super::types::{QResult, Timespec};
 use crate::WaitSet;
 
-/// Sets that one thread may have at a time.
-const SETS_MAX: usize = 1 << 12;
 const INDEX_BITS: u32 = 16;
 const GENERATION_MASK: u32 = 0x7fff;
 

@@ -9,13 +9,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use runtime::{Errno, Error, Qt, Result};
 
+use runtime::limits::C_BATCH_MAX as BATCH_MAX;
+
 use super::arguments::{Out, duration, present, read, timeout};
 use super::result::result;
 use super::state::{State, call};
 use super::types::{QResult, Timespec};
-
-/// Results that one `demi_wait_next_n` gives at most.
-const BATCH_MAX: usize = 1024;
 
 /// `demi_wait`: [`LibOs::wait`](crate::LibOs::wait).
 ///

@@ -8,18 +8,13 @@
 use super::LibOs;
 use core::task::Poll;
 use core::time::Duration;
+use runtime::limits::{BACKGROUND_PER_ROUND, OPERATIONS_PER_QUEUE, QUEUES_PER_LOOK};
 use runtime::op::{Direction, Outcome, Tried, Work};
 use runtime::transport::Armed;
 use runtime::{Qd, Result};
 
 /// Completions that are handed out before the LibOs looks around, for the sake of timers, events and other queues.
 pub(super) const LOOK_AROUND: u32 = 1024;
-/// Queue directions that one look tries.
-const BATCH: usize = 256;
-/// Operations that are tried per woken direction before the next one has its turn.
-const PER_QUEUE: usize = 64;
-/// Coroutines and timers per round.
-const BACKGROUND: usize = 64;
 /// Rounds between two collections of events while spinning.
 pub(super) const ROUNDS_PER_COLLECT: u32 = 16;
 
@@ -72,7 +67,7 @@ impl LibOs {
     /// The clock, coroutines and timers, then a look.
     pub(super) fn round(&mut self) {
         self.reactor.refresh_clock();
-        self.reactor.run_tasks(BACKGROUND);
+        self.reactor.run_tasks(BACKGROUND_PER_ROUND);
         self.look();
     }
 
@@ -80,14 +75,14 @@ impl LibOs {
     #[inline]
     pub(super) fn look(&mut self) {
         self.backends.poll(&mut self.wakes);
-        for _ in 0..BATCH {
+        for _ in 0..QUEUES_PER_LOOK {
             let Some((queue, direction)) = self.wakes.take() else { break };
             self.run_queue(queue, direction);
         }
     }
 
     fn run_queue(&mut self, id: u32, direction: Direction) {
-        for _ in 0..PER_QUEUE {
+        for _ in 0..OPERATIONS_PER_QUEUE {
             if !self.try_first(id, direction) {
                 return;
             }

@@ -54,14 +54,19 @@ impl LibOs {
     /// ```
     #[inline]
     pub fn wait(&mut self, qt: Qt, timeout: Option<Duration>) -> Result<Completion> {
+        // The usual case: the operation that was begun last has finished at once.
+        if let Some(completion) = self.ops.take_fresh(qt) {
+            self.served();
+            return Ok(completion);
+        }
+        self.wait_other(qt, timeout)
+    }
+
+    fn wait_other(&mut self, qt: Qt, timeout: Option<Duration>) -> Result<Completion> {
         if let Some(completion) = self.ops.take(qt)? {
             self.served();
             return Ok(completion);
         }
-        self.wait_parked(qt, timeout)
-    }
-
-    fn wait_parked(&mut self, qt: Qt, timeout: Option<Duration>) -> Result<Completion> {
         let Some((qd, direction)) = self.ops.parked(qt)? else { return self.ops.take(qt)?.ok_or(TIMED_OUT) };
         self.wait_until(
             timeout,

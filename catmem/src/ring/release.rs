@@ -9,7 +9,7 @@ use super::memory::Memory;
 use core::cell::Cell;
 
 /// Records that may be held (read in place) at once, per ring.
-pub const HELD_MAX: usize = 256;
+pub use runtime::limits::HELD_MESSAGES_MAX as HELD_MAX;
 
 #[derive(Clone, Copy, Default)]
 struct Held {

@@ -37,6 +37,13 @@ pub(super) struct Header {
 
 const _: () = assert!(size_of::<Header>() == 64);
 
+/// A length that is known to be no more than some `u32`, as every length inside a block is.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "every caller has compared the length with one that is a u32")]
+pub(super) const fn narrow(len: usize) -> u32 {
+    len as u32
+}
+
 impl Header {
     /// A header for a block at `base`, its view empty, owned by itself at address `at`.
     pub fn new(at: NonNull<Header>, pool: NonNull<Inner>, base: NonNull<u8>, capacity: u32, index: u32) -> Self {

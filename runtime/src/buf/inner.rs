@@ -9,7 +9,7 @@ use core::ptr::NonNull;
 use std::alloc::{self, Layout};
 
 use super::backing::{Backing, TOO_LARGE, free_block};
-use super::header::{Header, Slab};
+use super::header::{Header, Slab, narrow};
 use crate::{Errno, Error, Result};
 
 pub(super) const NO_VIEWS: Error = Error::new(Errno::NOBUFS, "the pool's second views are used up");
@@ -107,7 +107,7 @@ impl Inner {
     unsafe fn take_fresh_block(inner: NonNull<Inner>) -> Option<NonNull<Header>> {
         // SAFETY: alive, says the caller.
         let pool = unsafe { inner.as_ref() };
-        let capacity = pool.headroom + pool.slot_size as u32; // `create` was promised that the sum fits
+        let capacity = pool.headroom + narrow(pool.slot_size); // `create` was promised that the sum fits
         let header = pool.blocks.take_fresh(|at, number| {
             // SAFETY: number < count, and the memory holds `count` strides.
             let base = unsafe { pool.memory.add(number as usize * pool.stride) };

@@ -5,9 +5,10 @@ use std::rc::Rc;
 
 use proptest::prelude::*;
 
+use super::header::narrow;
 use super::tests::{Foreign, Lender};
 use super::*;
-use crate::{Errno, Result};
+use crate::{Errno, Error, Result};
 
 const SLOT: usize = 32;
 const SLOTS: usize = 4;
@@ -85,15 +86,15 @@ struct World {
 impl World {
     fn new(kind: Kind) -> World {
         let lender = Lender::default();
-        let (slot_size, slots, headroom) = (SLOT as u32, SLOTS as u32, HEADROOM as u32);
+        let (slot_size, slots, headroom) = (narrow(SLOT), narrow(SLOTS), narrow(HEADROOM));
         let pool = match kind {
-            Kind::Heap => Pool::heap(slot_size, slots, headroom, VIEWS as u32),
+            Kind::Heap => Pool::heap(slot_size, slots, headroom, narrow(VIEWS)),
             Kind::Region => {
                 let (region, _) = Foreign::new(SLOTS * (SLOT + HEADROOM));
-                Pool::over(region, Layout { slot_size, slots, headroom, views: VIEWS as u32 })
+                Pool::over(region, Layout { slot_size, slots, headroom, views: narrow(VIEWS) })
             }
-            Kind::Loans => Pool::loans(Box::new(lender.clone()), (SLOTS + VIEWS) as u32),
-            Kind::Oversize => Pool::oversize(usize::MAX, (SLOTS + VIEWS) as u32),
+            Kind::Loans => Pool::loans(Box::new(lender.clone()), narrow(SLOTS + VIEWS)),
+            Kind::Oversize => Pool::oversize(usize::MAX, narrow(SLOTS + VIEWS)),
         }
         .unwrap();
         World { kind, spare: Some(pool.clone()), pool, lender, views: Vec::new(), byte: 0 }
@@ -314,7 +315,7 @@ impl World {
 }
 
 fn errno<T>(result: &Result<T>) -> Option<Errno> {
-    result.as_ref().err().map(|error| error.errno())
+    result.as_ref().err().copied().map(Error::errno)
 }
 
 proptest! {
@@ -344,7 +345,7 @@ proptest! {
         parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..6), 0..SGA_SEGMENTS_MAX),
         cuts in prop::collection::vec(0..40_usize, 0..6),
     ) {
-        let pool = Pool::heap(8, SGA_SEGMENTS_MAX as u32, 0, SGA_SEGMENTS_MAX as u32 + 8).unwrap();
+        let pool = Pool::heap(8, narrow(SGA_SEGMENTS_MAX), 0, narrow(SGA_SEGMENTS_MAX) + 8).unwrap();
         let mut bytes = parts.concat();
         let mut message = Sga::new();
         for part in &parts {

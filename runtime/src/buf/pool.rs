@@ -6,7 +6,7 @@ use core::fmt;
 use core::ptr::NonNull;
 
 use super::backing::{Backing, HeapMemory, LINE, Region, Release, TOO_LARGE, allocate_block};
-use super::header::Header;
+use super::header::{Header, narrow};
 use super::inner::{Inner, Slots, header_count};
 use super::view::Buf;
 use crate::{Errno, Error, Result};
@@ -169,7 +169,7 @@ impl Pool {
         let header = unsafe { taken.as_ref() };
         // SAFETY: a block is as long as headroom and slot size together.
         header.data.set(unsafe { header.base.get().add(inner.headroom as usize) });
-        header.len.set(len as u32); // no more than the slot size, which is a u32
+        header.len.set(narrow(len)); // no more than the slot size
         header.next.set(None);
         // SAFETY: an owner header with one view, inside its block.
         Ok(unsafe { Buf::from_header(taken) })

@@ -8,8 +8,7 @@ use core::fmt;
 use super::view::Buf;
 use crate::{Errno, Error, Result};
 
-/// How many segments one message may have.
-pub const SGA_SEGMENTS_MAX: usize = 64;
+pub use crate::limits::SGA_SEGMENTS_MAX;
 
 const TOO_MANY: Error = Error::new(Errno::INVAL, "a message has at most 64 segments");
 const OUT_OF_RANGE: Error = Error::new(Errno::INVAL, "beyond the end of the message");

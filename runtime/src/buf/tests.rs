@@ -6,11 +6,12 @@ use core::cell::{Cell, RefCell};
 use core::ptr::NonNull;
 use std::rc::Rc;
 
+use super::header::narrow;
 use super::*;
-use crate::{Errno, Result};
+use crate::{Errno, Error, Result};
 
 fn errno<T>(result: Result<T>) -> Option<Errno> {
-    result.err().map(|error| error.errno())
+    result.err().map(Error::errno)
 }
 
 /// A heap block that stands for foreign memory, and counts its own drop.
@@ -62,7 +63,7 @@ impl Lender {
         let token = self.blocks.borrow().len() as u64;
         self.blocks.borrow_mut().push(Some(memory));
         // SAFETY: leaked memory that stays until the hook runs.
-        let loan = unsafe { pool.loan(memory.cast(), bytes.len() as u32, token) };
+        let loan = unsafe { pool.loan(memory.cast(), narrow(bytes.len()), token) };
         if loan.is_err() {
             self.free(token);
         }
@@ -75,7 +76,9 @@ impl Lender {
     }
 
     fn free(&self, token: u64) {
-        let memory = self.blocks.borrow_mut()[token as usize].take().expect("released once");
+        let memory = self.blocks.borrow_mut()[usize::try_from(token).expect("an index of the table")]
+            .take()
+            .expect("released once");
         // SAFETY: leaked in `lend`, and taken out of the table now.
         drop(unsafe { Box::from_raw(memory.as_ptr()) });
     }
@@ -447,7 +450,7 @@ fn message_reads_as_its_segments_in_order() {
     let pool = Pool::heap(16, 4, 0, 4).unwrap();
     let mut sga = message(&pool, &["one ", "", "two ", "three"]);
     assert_eq!((sga.segments(), sga.len(), sga.is_empty()), (4, 13, false));
-    assert_eq!(sga.iter().map(|segment| segment.len()).collect::<Vec<_>>(), [4, 0, 4, 5]);
+    assert_eq!(sga.iter().map(Buf::len).collect::<Vec<_>>(), [4, 0, 4, 5]);
     let mut short = [0; 6];
     assert_eq!((sga.copy_to_slice(&mut short), &short), (6, b"one tw"));
     let mut long = [0; 20];

@@ -8,7 +8,7 @@ use core::ptr::NonNull;
 use core::slice;
 
 use super::backing::Backing;
-use super::header::Header;
+use super::header::{Header, narrow};
 use super::inner::Inner;
 use super::pool::Pool;
 use crate::{Errno, Error, Result};
@@ -255,7 +255,7 @@ impl Buf {
         // SAFETY: there are n bytes of the block in front of the view.
         let start = unsafe { header.data.get().sub(n) };
         header.data.set(start);
-        header.len.set(header.len.get() + n as u32); // no more than the capacity, which is a u32
+        header.len.set(header.len.get() + narrow(n)); // no more than the capacity
         // SAFETY: inside the block, initialised and writable, and this is the only view.
         Ok(unsafe { slice::from_raw_parts_mut(start.as_ptr(), n) })
     }
@@ -270,7 +270,7 @@ impl Buf {
         let header = self.header();
         // SAFETY: the end of the view is inside its block, or just behind it.
         let start = unsafe { header.data.get().add(self.len()) };
-        header.len.set(header.len.get() + n as u32); // no more than the capacity, which is a u32
+        header.len.set(header.len.get() + narrow(n)); // no more than the capacity
         // SAFETY: inside the block, initialised and writable, and this is the only view.
         Ok(unsafe { slice::from_raw_parts_mut(start.as_ptr(), n) })
     }

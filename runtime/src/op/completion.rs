@@ -29,6 +29,22 @@ pub enum Outcome {
     Failed(Error),
 }
 
+impl Outcome {
+    /// Takes the outcome and leaves `Push` behind, case by case.
+    #[inline]
+    pub(super) fn lift(&mut self) -> Self {
+        let lifted = match self {
+            Self::Push => return Self::Push,
+            Self::Pop(message) => Self::Pop(core::mem::take(message)),
+            Self::Close => Self::Close,
+            Self::Failed(error) => Self::Failed(*error),
+        };
+        // An empty message and an error have nothing to drop.
+        core::mem::forget(core::mem::replace(self, Self::Push));
+        lifted
+    }
+}
+
 impl Completion {
     /// The popped message.
     ///

@@ -7,12 +7,15 @@
 
 mod completion;
 mod list;
+mod sets;
 mod table;
 #[cfg(test)]
+#[cfg(not(loom))]
 mod tests;
 mod wakes;
 
 pub use completion::{Completion, Outcome};
 pub use list::List;
-pub use table::{Direction, Fifo, Ops, SetId, Tried, Work};
+pub use sets::SetId;
+pub use table::{Direction, Fifo, Ops, Tried, Work};
 pub use wakes::Wakes;

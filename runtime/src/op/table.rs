@@ -5,6 +5,7 @@
 //! or that of one wait set. A token names a slot and a generation; the generation changes when a completion is taken.
 
 use super::list::{List, NONE};
+use super::sets::Set;
 use super::{Completion, Outcome};
 use crate::buf::Sga;
 use crate::transport::PopMode;
@@ -43,60 +44,67 @@ pub enum Tried {
 /// One queue's operations in one direction, oldest first.
 pub type Fifo = List;
 
-/// A wait set's index and generation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SetId {
-    index: u32,
-    generation: u32,
-}
-
 #[derive(Debug)]
-enum State {
+pub(super) enum State {
     Free,
     Parked(Work),
     Done(Outcome),
 }
 
 #[derive(Debug)]
-struct Slot {
-    state: State,
-    generation: u32,
-    qd: Qd,
-    prev: u32,
-    next: u32,
+pub(super) struct Slot {
+    pub(super) state: State,
+    pub(super) generation: u32,
+    pub(super) qd: Qd,
+    pub(super) prev: u32,
+    pub(super) next: u32,
     /// The wait set that gets the completion, or `NONE`.
-    set: u32,
+    pub(super) set: u32,
     /// The `wait_any` call that asked for this token last, and where it stood in its list.
-    asked: u32,
-    position: u32,
+    pub(super) asked: u32,
+    pub(super) position: u32,
     /// When it finished, in completions.
-    finished: u64,
+    pub(super) finished: u64,
 }
 
-#[derive(Debug, Default)]
-struct Set {
-    generation: u32,
-    open: bool,
-    done: List,
-    /// Tokens in the set that have not been taken.
-    members: usize,
+/// A completion without a slot. Its parts are read and written one by one: as a whole they would be copied in wider
+/// pieces than they were written in, and every such copy waits for the store buffer.
+#[derive(Debug)]
+struct Fresh {
+    /// `None`: there is none.
+    qt: Option<Qt>,
+    qd: Qd,
+    outcome: Outcome,
 }
 
 /// The operations of one LibOs.
+///
+/// The operation that finished last, if it did so at once, stands in `fresh` and has no slot yet: its token names the
+/// first free slot. Mostly it is waited for next, and then it never needs one. Every other call gives it its slot first.
 #[derive(Debug)]
 pub struct Ops {
-    slots: Vec<Slot>,
+    fresh: Fresh,
+    pub(super) slots: Vec<Slot>,
     free: u32,
     limit: usize,
-    done: List,
+    pub(super) done: List,
     finished: u64,
-    sets: Vec<Set>,
+    pub(super) sets: Vec<Set>,
     /// The number of the current `wait_any`, and the first of its tokens that finished.
-    call: u32,
-    hit: Option<u32>,
+    pub(super) call: u32,
+    pub(super) hit: Option<u32>,
 }
 
 const STALE: Error = Error::new(Errno::INVAL, "this token is not pending: it was taken before or never given out");
+
+/// Generations go round, and leave out zero, so that no token is zero.
+#[inline]
+const fn next_generation(generation: u32) -> u32 {
+    match generation.wrapping_add(1) {
+        0 => 1,
+        next => next,
+    }
+}
 
 impl Ops {
     /// A table that grows to at most `limit` operations.
@@ -104,6 +112,7 @@ impl Ops {
     pub fn new(limit: usize) -> Self {
         let limit = limit.min(NONE as usize - 1);
         Self {
+            fresh: Fresh { qt: None, qd: Qd::new(0, 0), outcome: Outcome::Push },
             slots: Vec::new(),
             free: NONE,
             limit,
@@ -158,10 +167,30 @@ impl Ops {
     /// `EAGAIN` when the limit of open tokens is reached.
     #[inline]
     pub fn reserve(&mut self) -> Result<()> {
+        self.settle();
         if self.free == NONE { self.grow() } else { Ok(()) }
     }
 
-    fn link(slots: &mut [Slot], list: &mut List, index: u32) {
+    /// Gives the fresh completion its slot.
+    #[inline]
+    pub(super) fn settle(&mut self) {
+        if self.fresh.qt.is_some() {
+            self.settle_fresh();
+        }
+    }
+
+    #[inline(never)]
+    fn settle_fresh(&mut self) {
+        self.fresh.qt = None;
+        let (qd, outcome) = (self.fresh.qd, self.fresh.outcome.lift());
+        // It was there when the token was made, and nothing has taken a slot since.
+        let Ok(index) = self.take_slot(qd, State::Done(outcome)) else { return };
+        self.finished += 1;
+        self.slots[index as usize].finished = self.finished;
+        Self::link(&mut self.slots, &mut self.done, index);
+    }
+
+    pub(super) fn link(slots: &mut [Slot], list: &mut List, index: u32) {
         slots[index as usize].prev = list.tail;
         slots[index as usize].next = NONE;
         if list.tail == NONE {
@@ -172,7 +201,7 @@ impl Ops {
         list.tail = index;
     }
 
-    fn unlink(slots: &mut [Slot], list: &mut List, index: u32) {
+    pub(super) fn unlink(slots: &mut [Slot], list: &mut List, index: u32) {
         let (prev, next) = (slots[index as usize].prev, slots[index as usize].next);
         if prev == NONE {
             list.head = next;
@@ -190,14 +219,40 @@ impl Ops {
     ///
     /// # Errors
     /// `EAGAIN` when the limit of open tokens is reached.
-    #[inline]
     pub fn finished(&mut self, qd: Qd, outcome: Outcome) -> Result<Qt> {
-        let index = self.take_slot(qd, State::Done(outcome))?;
-        self.finished += 1;
-        let slot = &mut self.slots[index as usize];
-        slot.finished = self.finished;
-        let qt = Qt::new(index, slot.generation);
-        Self::link(&mut self.slots, &mut self.done, index);
+        let qt = self.fresh(qd)?;
+        self.fresh.outcome = outcome;
+        Ok(qt)
+    }
+
+    /// A push that finished at once.
+    ///
+    /// # Errors
+    /// As [`finished`](Self::finished).
+    #[inline]
+    pub fn pushed(&mut self, qd: Qd) -> Result<Qt> {
+        self.fresh(qd)
+    }
+
+    /// A pop that finished at once.
+    ///
+    /// # Errors
+    /// As [`finished`](Self::finished).
+    #[inline]
+    pub fn popped(&mut self, qd: Qd, message: Sga) -> Result<Qt> {
+        let qt = self.fresh(qd)?;
+        // What was there is `Push`: nothing to drop.
+        core::mem::forget(core::mem::replace(&mut self.fresh.outcome, Outcome::Pop(message)));
+        Ok(qt)
+    }
+
+    /// The token of the first free slot, for a completion whose outcome is `Push` until it is said otherwise.
+    #[inline]
+    fn fresh(&mut self, qd: Qd) -> Result<Qt> {
+        self.reserve()?;
+        let qt = Qt::new(self.free, self.slots[self.free as usize].generation);
+        self.fresh.qt = Some(qt);
+        self.fresh.qd = qd;
         Ok(qt)
     }
 
@@ -206,6 +261,7 @@ impl Ops {
     /// # Errors
     /// `EAGAIN` when the limit of open tokens is reached.
     pub fn park(&mut self, qd: Qd, work: Work, fifo: &mut Fifo) -> Result<Qt> {
+        self.settle();
         let index = self.take_slot(qd, State::Parked(work))?;
         Self::link(&mut self.slots, fifo, index);
         Ok(Qt::new(index, self.slots[index as usize].generation))
@@ -228,6 +284,7 @@ impl Ops {
     }
 
     fn finish(&mut self, fifo: &mut Fifo, index: u32, outcome: Outcome) {
+        self.settle();
         Self::unlink(&mut self.slots, fifo, index);
         let slot = &mut self.slots[index as usize];
         let silent = matches!(slot.state, State::Parked(Work::Shutdown));
@@ -250,6 +307,7 @@ impl Ops {
 
     /// Ends a parked operation early. True if it was its FIFO's first, the one that the transport was trying.
     pub fn cancel(&mut self, qt: Qt, fifo: &mut Fifo, error: Error) -> Result<bool> {
+        self.settle();
         let index = self.index(qt)?;
         match self.slots[index as usize].state {
             State::Parked(_) => {
@@ -265,18 +323,16 @@ impl Ops {
     #[inline]
     fn release(&mut self, index: u32) -> State {
         let slot = &mut self.slots[index as usize];
-        slot.generation = match slot.generation.wrapping_add(1) {
-            0 => 1,
-            next => next,
-        };
+        slot.generation = next_generation(slot.generation);
         slot.set = NONE;
         slot.next = self.free;
         self.free = index;
         core::mem::replace(&mut slot.state, State::Free)
     }
 
+    /// The slot of a token that is open. The fresh one has none.
     #[inline]
-    fn index(&self, qt: Qt) -> Result<u32> {
+    pub(super) fn index(&self, qt: Qt) -> Result<u32> {
         match self.slots.get(qt.index()) {
             Some(slot) if slot.generation == qt.generation() && !matches!(slot.state, State::Free) => {
                 Ok(qt.index() as u32)
@@ -291,6 +347,31 @@ impl Ops {
     /// `EINVAL` for a token that is not pending.
     #[inline]
     pub fn take(&mut self, qt: Qt) -> Result<Option<Completion>> {
+        match self.take_fresh(qt) {
+            Some(completion) => Ok(Some(completion)),
+            None => self.take_settled(qt),
+        }
+    }
+
+    /// Takes the completion of the operation that finished last, if this is its token.
+    #[inline]
+    pub fn take_fresh(&mut self, qt: Qt) -> Option<Completion> {
+        if self.fresh.qt != Some(qt) {
+            return None;
+        }
+        self.fresh.qt = None;
+        if let Some(slot) = self.slots.get_mut(qt.index()) {
+            slot.generation = next_generation(slot.generation);
+        }
+        Some(Completion { qd: self.fresh.qd, qt, outcome: self.fresh.outcome.lift() })
+    }
+
+    /// As [`take`](Self::take), for a token that is not the fresh one.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take).
+    pub fn take_settled(&mut self, qt: Qt) -> Result<Option<Completion>> {
+        self.settle();
         let index = self.index(qt)?;
         if !matches!(self.slots[index as usize].state, State::Done(_)) {
             return Ok(None);
@@ -300,7 +381,7 @@ impl Ops {
 
     /// Unlinks a finished operation and hands out its completion.
     #[inline]
-    fn deliver(&mut self, index: u32) -> Completion {
+    pub(super) fn deliver(&mut self, index: u32) -> Completion {
         let slot = &self.slots[index as usize];
         let (qd, qt, set) = (slot.qd, Qt::new(index, slot.generation), slot.set);
         if set == NONE {
@@ -323,7 +404,8 @@ impl Ops {
     /// # Errors
     /// `EINVAL` for a token that is not pending.
     #[inline]
-    pub fn parked(&self, qt: Qt) -> Result<Option<(Qd, Direction)>> {
+    pub fn parked(&mut self, qt: Qt) -> Result<Option<(Qd, Direction)>> {
+        self.settle();
         let slot = &self.slots[self.index(qt)? as usize];
         Ok(match &slot.state {
             State::Parked(Work::Pop(_)) => Some((slot.qd, Direction::Pop)),
@@ -334,125 +416,17 @@ impl Ops {
 
     /// The oldest completion that belongs to no wait set.
     pub fn take_oldest(&mut self) -> Option<Completion> {
+        self.settle();
         match self.done.head {
             NONE => None,
             index => Some(self.deliver(index)),
         }
     }
 
-    /// Begins a `wait_any` over these tokens: the first of them to finish is noted from now on.
-    ///
-    /// # Errors
-    /// `EINVAL` if one of them is not pending.
-    pub fn ask(&mut self, qts: &[Qt]) -> Result<()> {
-        self.call = self.call.wrapping_add(1).max(1);
-        self.hit = None;
-        let mut oldest: Option<u64> = None;
-        for (position, &qt) in qts.iter().enumerate() {
-            let index = self.index(qt)?;
-            let slot = &mut self.slots[index as usize];
-            slot.asked = self.call;
-            slot.position = position as u32;
-            if matches!(slot.state, State::Done(_)) && oldest.is_none_or(|finished| slot.finished < finished) {
-                oldest = Some(slot.finished);
-                self.hit = Some(index);
-            }
-        }
-        Ok(())
-    }
-
-    /// The first of the asked tokens that finished, with its place in the list.
-    pub fn take_asked(&mut self) -> Option<(usize, Completion)> {
-        let index = self.hit.take()?;
-        let position = self.slots[index as usize].position as usize;
-        Some((position, self.deliver(index)))
-    }
-
-    /// Makes a wait set.
-    pub fn open_set(&mut self) -> SetId {
-        let index = match self.sets.iter().position(|set| !set.open) {
-            Some(index) => index,
-            None => {
-                self.sets.push(Set::default());
-                self.sets.len() - 1
-            }
-        };
-        let set = &mut self.sets[index];
-        set.open = true;
-        SetId { index: index as u32, generation: set.generation }
-    }
-
-    fn set(&self, id: SetId) -> Result<usize> {
-        match self.sets.get(id.index as usize) {
-            Some(set) if set.open && set.generation == id.generation => Ok(id.index as usize),
-            _ => Err(Error::new(Errno::INVAL, "this wait set is closed")),
-        }
-    }
-
-    /// The completion of `qt` goes to this set.
-    ///
-    /// # Errors
-    /// `EINVAL` for a token that is not pending or a closed set, `EEXIST` if the token is in a set already.
-    pub fn add_to_set(&mut self, id: SetId, qt: Qt) -> Result<()> {
-        let set = self.set(id)?;
-        let index = self.index(qt)?;
-        let slot = &mut self.slots[index as usize];
-        if slot.set != NONE {
-            return Err(Error::new(Errno::EXIST, "the token is in a wait set already"));
-        }
-        slot.set = set as u32;
-        self.sets[set].members += 1;
-        if matches!(slot.state, State::Done(_)) {
-            Self::unlink(&mut self.slots, &mut self.done, index);
-            Self::link(&mut self.slots, &mut self.sets[set].done, index);
-        }
-        Ok(())
-    }
-
-    /// The oldest completion of this set; `None` if none has finished.
-    ///
-    /// # Errors
-    /// `EINVAL` for a closed set.
-    pub fn take_from_set(&mut self, id: SetId) -> Result<Option<Completion>> {
-        let set = self.set(id)?;
-        Ok(match self.sets[set].done.head {
-            NONE => None,
-            index => Some(self.deliver(index)),
-        })
-    }
-
-    /// Tokens of this set that have not been taken.
-    ///
-    /// # Errors
-    /// `EINVAL` for a closed set.
-    pub fn set_len(&self, id: SetId) -> Result<usize> {
-        Ok(self.sets[self.set(id)?].members)
-    }
-
-    /// Closes a set; its tokens are free again, to be waited for otherwise. Takes time in the number of open tokens.
-    ///
-    /// # Errors
-    /// `EINVAL` if it is closed already.
-    pub fn close_set(&mut self, id: SetId) -> Result<()> {
-        let set = self.set(id)?;
-        while let Some(index) = Some(self.sets[set].done.head).filter(|&head| head != NONE) {
-            Self::unlink(&mut self.slots, &mut self.sets[set].done, index);
-            Self::link(&mut self.slots, &mut self.done, index);
-        }
-        for slot in self.slots.iter_mut().filter(|slot| slot.set == set as u32) {
-            slot.set = NONE;
-        }
-        let entry = &mut self.sets[set];
-        entry.open = false;
-        entry.generation = entry.generation.wrapping_add(1);
-        entry.members = 0;
-        Ok(())
-    }
-
     /// Completions that nobody has taken and that belong to no set.
     #[must_use]
     pub fn has_done(&self) -> bool {
-        !self.done.is_empty()
+        self.fresh.qt.is_some() || !self.done.is_empty()
     }
 
     /// Whether any set has a completion to take.

@@ -3,8 +3,7 @@
 
 use rustix::event::epoll::EventFlags;
 
-/// Most events that one collection gives out; what is left comes with the next.
-pub const EVENTS_MAX: usize = 64;
+pub use crate::limits::EVENTS_MAX;
 
 /// What to watch a file descriptor for. Hang-ups and errors are always reported.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -36,14 +36,7 @@ use sleep::Timers;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 
-/// Most coroutines of one LibOs.
-pub const COROUTINES_MAX: u32 = 16_384;
-
-/// Most coroutines of one LibOs that sleep, with or without a time limit on something else.
-pub const TIMERS_MAX: u32 = 65_536;
-
-/// Most coroutines of one LibOs that wait for a file descriptor.
-pub const SOURCES_MAX: u32 = 16_384;
+pub use crate::limits::{COROUTINES_MAX, SOURCES_MAX, TIMERS_MAX};
 
 /// Coroutines, timers, file descriptors and wake-ups of one LibOs; lives on one thread.
 pub struct Reactor {

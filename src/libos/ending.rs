@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Ending things: half-close, close, cancel.
+
+use super::queues::Queue;
+use super::{CLOSED_UNDER, LibOs, SHUT};
+use core::task::Poll;
+use runtime::op::{Direction, Outcome, Work};
+use runtime::{Errno, Error, Qd, Qt, Result};
+
+const CANCELED: Error = Error::new(Errno::CANCELED, "the operation was cancelled");
+
+impl LibOs {
+    /// Half-closes the queue: the peer reads the end after everything that was pushed before, pops go on here.
+    ///
+    /// # Errors
+    /// `EBADF`; `EPIPE` if it was shut down before, or the peer has gone; `EAGAIN` too many tokens are open.
+    ///
+    /// ```
+    /// # use margay::{Config, Errno, LibOs};
+    /// # let directory = tempfile::tempdir()?;
+    /// # let mut config = Config::default();
+    /// # config.catmem.directory = Some(directory.path().into());
+    /// let mut libos = LibOs::new(&config)?;
+    /// let (made, opened) = (libos.create_pipe("half")?, libos.open_pipe("half")?);
+    /// libos.push(made, b"last words")?;
+    /// libos.shutdown(made)?;
+    /// assert_eq!(libos.push(made, b"more").unwrap_err().errno(), Errno::PIPE);
+    /// for expected in [&b"last words"[..], b""] {
+    ///     let popped = libos.pop(opened, None)?;
+    ///     assert_eq!(libos.wait(popped, None)?.into_message()?.to_vec(), expected);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn shutdown(&mut self, qd: Qd) -> Result<()> {
+        let queue = self.queues.get(qd)?;
+        if queue.shut {
+            return Err(SHUT);
+        }
+        self.ops.reserve()?;
+        let fifo = &mut queue.fifos[Direction::Push as usize];
+        if fifo.is_empty()
+            && let Poll::Ready(done) = self.backends.get(queue.backend).shutdown(queue.handle)
+        {
+            queue.shut = true;
+            return done;
+        }
+        queue.shut = true;
+        self.ops.park(qd, Work::Shutdown, fifo).map(|_| ())
+    }
+
+    /// Closes the queue. Its pending operations end with `ECANCELED`; the peer reads the end after everything that was
+    /// pushed before. The descriptor is gone once the token has completed, which it nearly always has at once.
+    ///
+    /// # Errors
+    /// `EBADF`; `EAGAIN` too many tokens are open.
+    ///
+    /// ```
+    /// # use margay::{Config, Errno, LibOs, Outcome};
+    /// # let directory = tempfile::tempdir()?;
+    /// # let mut config = Config::default();
+    /// # config.catmem.directory = Some(directory.path().into());
+    /// let mut libos = LibOs::new(&config)?;
+    /// let qd = libos.create_pipe("short-lived")?;
+    /// let popped = libos.pop(qd, None)?;
+    /// let closed = libos.close(qd)?;
+    /// assert_eq!(libos.wait(popped, None)?.ok().unwrap_err().errno(), Errno::CANCELED);
+    /// assert!(matches!(libos.wait(closed, None)?.outcome, Outcome::Close));
+    /// assert_eq!(libos.pop(qd, None).unwrap_err().errno(), Errno::BADF);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn close(&mut self, qd: Qd) -> Result<Qt> {
+        self.queues.get(qd)?;
+        self.ops.reserve()?;
+        for direction in [Direction::Push, Direction::Pop] {
+            self.cancel_all(qd, direction, CLOSED_UNDER)?;
+        }
+        let queue = self.queues.get(qd)?;
+        match self.backends.get(queue.backend).close(queue.handle) {
+            Poll::Ready(done) => {
+                self.queues.remove(qd);
+                self.ops.finished(qd, done.map_or_else(Outcome::Failed, |()| Outcome::Close))
+            }
+            Poll::Pending => {
+                queue.closing = true;
+                self.ops.park(qd, Work::Close, &mut queue.fifos[Direction::Push as usize])
+            }
+        }
+    }
+
+    pub(super) fn cancel_all(&mut self, qd: Qd, direction: Direction, error: Error) -> Result<()> {
+        let Queue { fifos, backend, handle, .. } = self.queues.get(qd)?;
+        let fifo = &mut fifos[direction as usize];
+        if !fifo.is_empty() {
+            self.backends.get(*backend).canceled(*handle, direction);
+        }
+        while !fifo.is_empty() {
+            self.ops.finish_first(fifo, Outcome::Failed(error));
+        }
+        Ok(())
+    }
+
+    /// Ends an operation early: its token completes with `ECANCELED`. Of a message that was being pushed, the peer sees
+    /// all or nothing. A close that is pending is undone.
+    ///
+    /// # Errors
+    /// `EINVAL` the token is not pending; `EALREADY` the operation has finished: wait for it.
+    ///
+    /// ```
+    /// # use margay::{Config, Errno, LibOs};
+    /// # let directory = tempfile::tempdir()?;
+    /// # let mut config = Config::default();
+    /// # config.catmem.directory = Some(directory.path().into());
+    /// let mut libos = LibOs::new(&config)?;
+    /// let qd = libos.create_pipe("quiet")?;
+    /// let popped = libos.pop(qd, None)?;
+    /// libos.cancel(popped)?;
+    /// assert_eq!(libos.wait(popped, None)?.ok().unwrap_err().errno(), Errno::CANCELED);
+    /// assert_eq!(libos.cancel(popped).unwrap_err().errno(), Errno::INVAL);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn cancel(&mut self, qt: Qt) -> Result<()> {
+        let Some((qd, direction)) = self.ops.parked(qt)? else {
+            return Err(Error::new(Errno::ALREADY, "the operation has finished: wait for its token"));
+        };
+        let queue = self.queues.get_closing(qd)?;
+        if self.ops.cancel(qt, &mut queue.fifos[direction as usize], CANCELED)? {
+            self.backends.get(queue.backend).canceled(queue.handle, direction);
+            queue.closing = false;
+            // The operation behind it is the first now: it is tried at the next look.
+            self.wakes.wake(qd.index() as u32, direction);
+        }
+        Ok(())
+    }
+}
