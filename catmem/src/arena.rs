@@ -178,11 +178,6 @@ impl Outgoing {
         }
         Ok(())
     }
-
-    /// Whether something came back that has not been reaped.
-    pub fn has_returns(&self) -> bool {
-        self.returns.word(self.next_return).load(Ordering::Relaxed) != 0
-    }
 }
 
 /// The reader's side.

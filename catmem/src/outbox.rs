@@ -24,12 +24,23 @@ pub struct Outbox {
     /// Its length in all; 0 if no message is under way.
     total: usize,
     max_message: usize,
+    blocked: Blocked,
+}
+
+/// What the last push did not find enough of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Blocked {
+    No,
+    /// Room in the ring for a record with so many bytes of payload.
+    Room(usize),
+    /// So many free ids for segments by reference.
+    Ids(usize),
 }
 
 impl Outbox {
     /// The writing half over these.
     pub fn new(ring: Producer<SharedMemory>, arena: Outgoing, max_message: usize) -> Self {
-        Self { ring, arena, sent: 0, total: 0, max_message }
+        Self { ring, arena, sent: 0, total: 0, max_message, blocked: Blocked::No }
     }
 
     /// Memory that can be handed over without a copy.
@@ -48,18 +59,30 @@ impl Outbox {
             && buf.len() <= self.ring.record_max()
             && (buf.len() <= COPY_MAX || !self.arena.owns(buf))
         {
-            return match self.ring.room(buf.len(), RESERVE) {
-                Ok(true) => {
-                    self.ring.put(Kind::Whole, buf.len(), core::iter::once(&buf[..]));
-                    Poll::Ready(Ok(()))
-                }
-                Ok(false) => Poll::Pending,
-                Err(error) => Poll::Ready(Err(error)),
-            };
+            return self.push_bytes(buf);
         }
         match self.push_other(message) {
             Ok(true) => Poll::Ready(Ok(())),
             Ok(false) => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+
+    /// Publishes the bytes as one record, if they fit into one and there is room.
+    #[inline]
+    pub fn push_bytes(&mut self, bytes: &[u8]) -> Poll<Result<()>> {
+        if bytes.len() > self.ring.record_max() {
+            return Poll::Pending;
+        }
+        match self.ring.room(bytes.len(), RESERVE) {
+            Ok(true) => {
+                self.ring.put(Kind::Whole, bytes.len(), core::iter::once(bytes));
+                Poll::Ready(Ok(()))
+            }
+            Ok(false) => {
+                self.blocked = Blocked::Room(bytes.len());
+                Poll::Pending
+            }
             Err(error) => Poll::Ready(Err(error)),
         }
     }
@@ -73,7 +96,7 @@ impl Outbox {
             return self.push_by_reference(message);
         }
         if len <= self.ring.record_max() {
-            if !self.ring.room(len, RESERVE)? {
+            if !self.room(len)? {
                 return Ok(false);
             }
             self.ring.put(Kind::Whole, len, message.iter().map(|buf| &buf[..]));
@@ -82,10 +105,23 @@ impl Outbox {
         self.push_pieces(message, len)
     }
 
+    /// Whether there is room for a data record, and what is missing if not.
+    fn room(&mut self, len: usize) -> Result<bool> {
+        let room = self.ring.room(len, RESERVE)?;
+        if !room {
+            self.blocked = Blocked::Room(len);
+        }
+        Ok(room)
+    }
+
     fn push_by_reference(&mut self, message: &mut Sga) -> Result<bool> {
         let segments = message.segments();
         let len = segments * DESCRIPTOR;
-        if segments > self.arena.available()? || !self.ring.room(len, RESERVE)? {
+        if segments > self.arena.available()? {
+            self.blocked = Blocked::Ids(segments);
+            return Ok(false);
+        }
+        if !self.room(len)? {
             return Ok(false);
         }
         let mut record = [0_u8; SGA_SEGMENTS_MAX * DESCRIPTOR];
@@ -106,7 +142,7 @@ impl Outbox {
             let lead = if first { TOTAL } else { 0 };
             let rest = total - self.sent;
             let len = rest.min(self.ring.piece() - lead);
-            if !self.ring.room(lead + len, RESERVE)? {
+            if !self.room(lead + len)? {
                 return Ok(false);
             }
             let parts = range(message, self.sent, len);
@@ -143,12 +179,16 @@ impl Outbox {
         self.ring.put(kind, 0, core::iter::empty());
     }
 
-    /// Whether a push that found no room may find some now.
+    /// Whether there is now what the last push lacked. Asking changes nothing: the answer stays until a push is tried.
     ///
     /// # Errors
     /// `EPROTO` if the peer gave back what it never had.
     pub fn has_news(&mut self) -> Result<bool> {
-        Ok(self.ring.refresh()? || self.arena.has_returns())
+        match self.blocked {
+            Blocked::No => Ok(true),
+            Blocked::Room(len) => self.ring.room(len, RESERVE),
+            Blocked::Ids(count) => Ok(self.arena.available()? >= count),
+        }
     }
 }
 

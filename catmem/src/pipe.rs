@@ -167,6 +167,20 @@ impl Pipe {
         pushed
     }
 
+    /// Pushes bytes as one record, if there is room for it now.
+    #[inline]
+    pub fn push_bytes(&mut self, bytes: &[u8]) -> Poll<Result<()>> {
+        if self.peer != Peer::Expected || self.machine.write() == Half::Ended {
+            return Poll::Ready(Err(self.cannot_push()));
+        }
+        let Some(ends) = &mut self.ends else { return self.not_yet() };
+        let pushed = ends.outbox.push_bytes(bytes);
+        if let Poll::Ready(Ok(())) = pushed {
+            ends.bell.notify(crate::doorbell::DATA);
+        }
+        pushed
+    }
+
     #[cold]
     fn cannot_push(&self) -> Error {
         match (self.failed, self.peer) {
@@ -203,6 +217,12 @@ impl Pipe {
             Poll::Pending if self.peer != Peer::Expected && !ends.inbox.is_ready() => Poll::Ready(Err(DIED)),
             other => other,
         }
+    }
+
+    /// Looks for a message up to `looks` times, in as short a loop as can be.
+    #[inline]
+    pub fn spin(&self, looks: u32) -> bool {
+        self.ends.as_ref().is_some_and(|ends| (0..looks).any(|_| ends.inbox.is_ready()))
     }
 
     /// Publishes the end of what this side writes.

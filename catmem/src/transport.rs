@@ -329,6 +329,15 @@ impl Transport for Catmem {
     }
 
     #[inline]
+    fn push_bytes(&mut self, handle: Handle, bytes: &[u8]) -> Poll<Result<()>> {
+        let Some(Some(pipe)) = self.pipes.get_mut(handle as usize) else { return Poll::Ready(Err(CLOSED)) };
+        match pipe.push_bytes(bytes) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(self.checked(handle, error))),
+            other => other,
+        }
+    }
+
+    #[inline]
     fn pop(&mut self, handle: Handle, mode: PopMode) -> Poll<Result<Sga>> {
         let Some(Some(pipe)) = self.pipes.get_mut(handle as usize) else { return Poll::Ready(Err(CLOSED)) };
         match pipe.pop(mode) {
@@ -338,6 +347,14 @@ impl Transport for Catmem {
                 self.parked(handle, Direction::Pop);
                 Poll::Pending
             }
+        }
+    }
+
+    #[inline]
+    fn spin(&mut self, handle: Handle, direction: Direction, looks: u32) -> bool {
+        match self.pipes.get(handle as usize) {
+            Some(Some(pipe)) => direction == Direction::Push || pipe.spin(looks),
+            _ => true,
         }
     }
 

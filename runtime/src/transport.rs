@@ -66,8 +66,19 @@ pub trait Transport {
     /// same message again.
     fn push(&mut self, handle: Handle, message: &mut Sga) -> Poll<Result<()>>;
 
+    /// Pushes these bytes as a whole message, if that can be done at once; `Pending` says that it takes a buffer.
+    fn push_bytes(&mut self, _handle: Handle, _bytes: &[u8]) -> Poll<Result<()>> {
+        Poll::Pending
+    }
+
     /// Pops a message. An empty one is the end of the stream.
     fn pop(&mut self, handle: Handle, mode: PopMode) -> Poll<Result<Sga>>;
+
+    /// Looks up to `looks` times, and nothing else, whether an operation that was `Pending` is worth trying again. A
+    /// transport that cannot look cheaply says yes.
+    fn spin(&mut self, _handle: Handle, _direction: Direction, _looks: u32) -> bool {
+        true
+    }
 
     /// Ends the stream from this side, after all pushes before it.
     fn shutdown(&mut self, handle: Handle) -> Poll<Result<()>>;

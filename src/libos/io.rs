@@ -78,13 +78,25 @@ impl LibOs {
         if queue.shut {
             return Err(SHUT);
         }
+        self.ops.reserve()?;
+        let backend = self.backends.get(queue.backend);
+        let first = queue.fifos[Direction::Push as usize].is_empty();
+        if first
+            && let Some(bytes) = message.bytes()
+            && !bytes.is_empty()
+        {
+            match backend.push_bytes(queue.handle, bytes) {
+                Poll::Ready(Ok(())) => return self.ops.pushed(qd),
+                Poll::Ready(Err(error)) => return self.ops.finished(qd, Outcome::Failed(error)),
+                Poll::Pending => {}
+            }
+        }
         let mut message = message.into_message(&self.pools)?;
         if message.is_empty() {
             return Err(Error::new(Errno::INVAL, "an empty message cannot be pushed: it would mean the end"));
         }
-        self.ops.reserve()?;
-        if queue.fifos[Direction::Push as usize].is_empty() {
-            match self.backends.get(queue.backend).push(queue.handle, &mut message) {
+        if first {
+            match backend.push(queue.handle, &mut message) {
                 Poll::Ready(Ok(())) => return self.ops.pushed(qd),
                 Poll::Ready(Err(error)) => return self.ops.finished(qd, Outcome::Failed(error)),
                 Poll::Pending => {}

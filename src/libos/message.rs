@@ -6,6 +6,12 @@ use runtime::buf::{Buf, Pools, Sga};
 
 /// Something that can be pushed: a buffer, a list of them, or bytes that are copied into a buffer of the LibOs first.
 pub trait IntoMessage {
+    /// The bytes, if the message is bytes that still have to be copied: a transport may take them without a buffer.
+    #[inline]
+    fn bytes(&self) -> Option<&[u8]> {
+        None
+    }
+
     /// The message, with buffers from these pools if it needs any.
     ///
     /// # Errors
@@ -29,6 +35,11 @@ impl IntoMessage for Buf {
 
 impl IntoMessage for &[u8] {
     #[inline]
+    fn bytes(&self) -> Option<&[u8]> {
+        Some(self)
+    }
+
+    #[inline]
     fn into_message(self, pools: &Pools) -> Result<Sga> {
         if self.is_empty() {
             return Ok(Sga::new());
@@ -38,6 +49,11 @@ impl IntoMessage for &[u8] {
 }
 
 impl<const N: usize> IntoMessage for &[u8; N] {
+    #[inline]
+    fn bytes(&self) -> Option<&[u8]> {
+        Some(self.as_slice())
+    }
+
     #[inline]
     fn into_message(self, pools: &Pools) -> Result<Sga> {
         self.as_slice().into_message(pools)

@@ -81,6 +81,8 @@ pub struct LibOs {
     spin: Option<Duration>,
     /// Calls that were served without looking around; see `run::LOOK_AROUND`.
     busy: u32,
+    /// Rounds of waits so far; see `run::ROUNDS_PER_COLLECT`.
+    rounds: u32,
 }
 
 impl LibOs {
@@ -121,6 +123,7 @@ impl LibOs {
                 Spin::Forever => None,
             },
             busy: 0,
+            rounds: 0,
         })
     }
 

@@ -11,7 +11,7 @@ use core::time::Duration;
 use runtime::limits::{BACKGROUND_PER_ROUND, OPERATIONS_PER_QUEUE, QUEUES_PER_LOOK};
 use runtime::op::{Direction, Outcome, Tried, Work};
 use runtime::transport::Armed;
-use runtime::{Qd, Result};
+use runtime::Result;
 
 /// Completions that are handed out before the LibOs looks around, for the sake of timers, events and other queues.
 pub(super) const LOOK_AROUND: u32 = 1024;
@@ -114,12 +114,6 @@ impl LibOs {
                 true
             }
         }
-    }
-
-    /// Tries one queue's operations, in order, while they finish.
-    #[inline]
-    pub(super) fn try_queue(&mut self, qd: Qd, direction: Direction) {
-        self.try_first(qd.index() as u32, direction);
     }
 
     /// Events from the kernel, waiting for them for at most `timeout`.

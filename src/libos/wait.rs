@@ -3,13 +3,15 @@
 
 use super::LibOs;
 use super::run::{LOOK_AROUND, ROUNDS_PER_COLLECT};
+use core::task::Poll;
 use core::time::Duration;
-use runtime::op::{Completion, SetId};
+use runtime::op::{Completion, Direction, Outcome, SetId, Work};
 use runtime::time::Time;
-use runtime::{Errno, Error, Qt, Result};
+use runtime::{Errno, Error, Qd, Qt, Result};
 
-/// Looks between two rounds while spinning: a look takes some nanoseconds, a round reads the clock.
-const LOOKS: u32 = 32;
+/// Looks between two rounds while spinning: a look takes some nanoseconds, a round reads the clock. What answers within
+/// a microsecond is found by the looks alone.
+const LOOKS: u32 = 256;
 
 const TIMED_OUT: Error = Error::new(Errno::TIMEDOUT, "the time limit passed; the token is still pending");
 const WOKEN: Error = Error::new(Errno::INTR, "another thread has woken this LibOs");
@@ -24,7 +26,6 @@ pub struct WaitSet(SetId);
 /// How far a wait has come.
 #[derive(Default)]
 struct Waiting {
-    rounds: u32,
     /// When the current spin began; unknown before the first clock reading.
     since: Option<Time>,
     deadline: Option<Time>,
@@ -68,12 +69,33 @@ impl LibOs {
             return Ok(completion);
         }
         let Some((qd, direction)) = self.ops.parked(qt)? else { return self.ops.take(qt)?.ok_or(TIMED_OUT) };
-        self.wait_until(
-            timeout,
-            // Only the queue that is waited for: the shortest way from its memory to its completion.
-            |libos| libos.try_queue(qd, direction),
-            |libos| libos.ops.take(qt),
-        )
+        // Only the queue that is waited for: the shortest way from its memory to its completion.
+        self.wait_until(timeout, |libos, looks| libos.attempt(qt, qd, direction, looks))
+    }
+
+    /// Looks up to `looks` times at the queue of a parked operation, and finishes it if that can be done.
+    fn attempt(&mut self, qt: Qt, qd: Qd, direction: Direction, looks: u32) -> Result<Option<Completion>> {
+        let Ok(queue) = self.queues.get_closing(qd) else { return self.ops.take(qt) };
+        let fifo = &mut queue.fifos[direction as usize];
+        if !self.ops.is_first(*fifo, qt) {
+            self.look();
+            return self.ops.take(qt);
+        }
+        let backend = self.backends.get(queue.backend);
+        if !backend.spin(queue.handle, direction, looks) {
+            return Ok(None);
+        }
+        if let Some(Work::Pop(mode)) = self.ops.first(*fifo) {
+            // The usual case, apart from the others: from the message to its completion without a detour.
+            let outcome = match backend.pop(queue.handle, *mode) {
+                Poll::Ready(Ok(message)) => Outcome::Pop(message),
+                Poll::Ready(Err(error)) => Outcome::Failed(error),
+                Poll::Pending => return Ok(None),
+            };
+            return Ok(self.ops.take_first(fifo, outcome));
+        }
+        self.try_first(qd.index() as u32, direction);
+        self.ops.take(qt)
     }
 
     /// The completion of one operation if it has finished; looks once.
@@ -131,7 +153,7 @@ impl LibOs {
             self.served();
             return Ok(hit);
         }
-        self.wait_until(timeout, Self::look, |libos| Ok(libos.ops.take_asked()))
+        self.wait_looking(timeout, |libos| Ok(libos.ops.take_asked()))
     }
 
     /// Waits for operations of any queue, oldest completion first, and appends up to `n` of them to `out`; says how many.
@@ -162,7 +184,7 @@ impl LibOs {
                 self.served();
                 first
             }
-            None => self.wait_until(timeout, Self::look, |libos| Ok(libos.ops.take_oldest()))?,
+            None => self.wait_looking(timeout, |libos| Ok(libos.ops.take_oldest()))?,
         };
         out.push(first);
         let mut taken = 1;
@@ -217,7 +239,7 @@ impl LibOs {
         if self.ops.set_len(set.0)? == 0 {
             return Err(Error::new(Errno::INVAL, "the wait set is empty"));
         }
-        self.wait_until(timeout, Self::look, |libos| libos.ops.take_from_set(set.0))
+        self.wait_looking(timeout, |libos| libos.ops.take_from_set(set.0))
     }
 
     /// Closes a set. Tokens that are still in it can be waited for otherwise. See [`wait_set`](Self::wait_set).
@@ -244,25 +266,39 @@ impl LibOs {
         self.poll();
     }
 
-    /// Looks with `look` and asks with `take`, spinning first and sleeping then, until there is an answer.
+    /// Looks at everything until `take` has an answer.
+    fn wait_looking<T>(
+        &mut self,
+        timeout: Option<Duration>,
+        mut take: impl FnMut(&mut Self) -> Result<Option<T>>,
+    ) -> Result<T> {
+        self.wait_until(timeout, |libos, looks| {
+            for _ in 0..looks {
+                libos.look();
+                if let Some(done) = take(libos)? {
+                    return Ok(Some(done));
+                }
+            }
+            take(libos)
+        })
+    }
+
+    /// Asks `attempt`, which looks as often as it is told, until it has an answer; spins first and sleeps then.
     #[inline]
     fn wait_until<T>(
         &mut self,
         timeout: Option<Duration>,
-        mut look: impl FnMut(&mut Self),
-        mut take: impl FnMut(&mut Self) -> Result<Option<T>>,
+        mut attempt: impl FnMut(&mut Self, u32) -> Result<Option<T>>,
     ) -> Result<T> {
         let mut waiting = Waiting::default();
         let looks = if timeout.is_some_and(|timeout| timeout.is_zero()) || self.sleeps_at_once() { 1 } else { LOOKS };
         loop {
-            for _ in 0..looks {
-                look(self);
-                if let Some(done) = take(self)? {
-                    return Ok(done);
-                }
+            if let Some(done) = attempt(self, looks)? {
+                self.served();
+                return Ok(done);
             }
-            self.wait_round(&mut waiting);
-            if let Some(done) = take(self)? {
+            self.wait_round();
+            if let Some(done) = attempt(self, 1)? {
                 return Ok(done);
             }
             self.wait_more(timeout, &mut waiting)?;
@@ -275,11 +311,11 @@ impl LibOs {
 
     /// Everything else that this LibOs has to do.
     #[cold]
-    fn wait_round(&mut self, waiting: &mut Waiting) {
-        if waiting.rounds.is_multiple_of(ROUNDS_PER_COLLECT) {
+    fn wait_round(&mut self) {
+        self.rounds = self.rounds.wrapping_add(1);
+        if self.rounds.is_multiple_of(ROUNDS_PER_COLLECT) {
             self.collect(Some(Duration::ZERO));
         }
-        waiting.rounds = waiting.rounds.wrapping_add(1);
         self.round();
     }
 

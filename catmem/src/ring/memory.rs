@@ -82,6 +82,34 @@ impl SharedMemory {
     }
 }
 
+/// Copies `len` bytes; up to 64 without a call, in two overlapping halves.
+///
+/// # Safety
+/// As [`core::ptr::copy_nonoverlapping`].
+#[inline]
+unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
+    /// Both ends of a length between `N` and `2 * N`.
+    #[inline(always)]
+    unsafe fn halves<const N: usize>(from: *const u8, to: *mut u8, len: usize) {
+        // SAFETY: the caller has len >= N, so both pieces lie inside the range; they are read before either is written.
+        unsafe {
+            let head = from.cast::<[u8; N]>().read();
+            let tail = from.add(len - N).cast::<[u8; N]>().read();
+            to.cast::<[u8; N]>().write(head);
+            to.add(len - N).cast::<[u8; N]>().write(tail);
+        }
+    }
+    // SAFETY: each arm has N <= len; the rest is the caller's promise.
+    unsafe {
+        match len {
+            32..=64 => halves::<32>(from, to, len),
+            16..32 => halves::<16>(from, to, len),
+            8..16 => halves::<8>(from, to, len),
+            _ => core::ptr::copy_nonoverlapping(from, to, len),
+        }
+    }
+}
+
 impl Memory for SharedMemory {
     #[inline]
     fn capacity(&self) -> usize {
@@ -111,7 +139,7 @@ impl Memory for SharedMemory {
         // source is this process' private memory, so the two do not overlap. The peer may write the same bytes at the
         // same time: then they are garbage, which only the peer reads.
         unsafe {
-            at.as_ptr().copy_from_nonoverlapping(bytes.as_ptr(), first);
+            copy(bytes.as_ptr(), at.as_ptr(), first);
             if first < bytes.len() {
                 self.data.as_ptr().copy_from_nonoverlapping(bytes.as_ptr().add(first), bytes.len() - first);
             }
@@ -124,7 +152,7 @@ impl Memory for SharedMemory {
         let (at, first) = self.span(position, into.len());
         // SAFETY: as in `write`, with the roles of source and target exchanged.
         unsafe {
-            at.as_ptr().copy_to_nonoverlapping(into.as_mut_ptr(), first);
+            copy(at.as_ptr(), into.as_mut_ptr(), first);
             if first < into.len() {
                 self.data.as_ptr().copy_to_nonoverlapping(into.as_mut_ptr().add(first), into.len() - first);
             }

@@ -399,6 +399,32 @@ impl Ops {
         Completion { qd, qt, outcome }
     }
 
+    /// Whether this token's operation is its FIFO's first, and its completion belongs to no wait set.
+    #[inline]
+    pub fn is_first(&self, fifo: Fifo, qt: Qt) -> bool {
+        match self.slots.get(fifo.head as usize) {
+            Some(slot) => fifo.head as usize == qt.index() && slot.generation == qt.generation() && slot.set == NONE,
+            None => false,
+        }
+    }
+
+    /// The FIFO's first operation has ended, and its completion is handed out without a detour.
+    #[inline]
+    pub fn take_first(&mut self, fifo: &mut Fifo, outcome: Outcome) -> Option<Completion> {
+        let index = fifo.head;
+        let slot = self.slots.get_mut(index as usize)?;
+        let (qd, qt, next) = (slot.qd, Qt::new(index, slot.generation), slot.next);
+        fifo.head = next;
+        match self.slots.get_mut(next as usize) {
+            Some(next) => next.prev = NONE,
+            None => fifo.tail = NONE,
+        }
+        // The slot goes to the front of the free ones: the fresh completion, which stands for the first, must not be there.
+        self.settle();
+        self.release(index);
+        Some(Completion { qd, qt, outcome })
+    }
+
     /// The queue and direction of a token that has not finished.
     ///
     /// # Errors
