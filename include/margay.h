@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * What Margay adds to Demikernel's calls: half-close, cancel, partial pops, messages in pieces, memory that a pipe hands
- * over without a copy, wait sets, a readiness descriptor for foreign event loops, wake-ups from other threads, and error
+ * What Margay adds to Demikernel's calls: half-close, cancel, partial and in-place pops, messages in pieces, memory that a
+ * pipe hands over without a copy, wait sets, a readiness descriptor for foreign event loops, wake-ups from other threads, and error
  * texts.
  *
  * The conventions are those of <demi/libos.h>: 0 or a positive errno, out-parameters first and unchanged on failure,
@@ -48,6 +48,8 @@ extern int margay_fini(void);
  * Returns 0, or:
  *   EINVAL    how is no SHUT_ constant
  *   ENOTSUP   how is SHUT_RD or SHUT_RDWR; use demi_close()
+ *   EPIPE     it was done before, or the peer has gone
+ *   EAGAIN    too many tokens are out: wait for some first
  *   EBADF     the descriptor is not open
  */
 extern int margay_shutdown(int qd, int how);
@@ -56,15 +58,19 @@ extern int margay_shutdown(int qd, int how);
  * Starts to close a queue; completes with DEMI_OPC_CLOSE. The descriptor is gone when the call returns 0; operations
  * still pending on it complete with ECANCELED.
  *
- * Returns 0, or EBADF.
+ * Returns 0, or:
+ *   EAGAIN    too many tokens are out: wait for some first
+ *   EBADF     the descriptor is not open
  */
 extern int margay_close(demi_qtoken_t *qt_out, int qd);
 
 /**
- * Ends a pending operation: it completes with DEMI_OPC_FAILED and ECANCELED, unless it had completed before, and its
- * token must still be waited for.
+ * Ends a pending operation: it completes with DEMI_OPC_FAILED and ECANCELED, and its token must still be waited for. Of a
+ * message that was being pushed the peer gets all or nothing. A close that is cancelled is undone.
  *
- * Returns 0, or EINVAL if the token is not pending.
+ * Returns 0, or:
+ *   EALREADY  the operation has completed: wait for its token
+ *   EINVAL    the token is not pending
  */
 extern int margay_cancel(demi_qtoken_t qt);
 
@@ -89,8 +95,18 @@ extern int margay_pushv(demi_qtoken_t *qt_out, int qd, const demi_sgarray_t *sga
 extern int margay_pop(demi_qtoken_t *qt_out, int qd, size_t size);
 
 /**
+ * Starts to pop one whole message where it lies, without a copy if the queue can: on a pipe, in the shared memory.
+ * Completes with DEMI_OPC_POP. The peer has no use of that memory until demi_sgafree(), so free it soon. The bytes are as
+ * trustworthy as the peer, which can change them while they are read; demi_pop() copies what lies in the ring.
+ *
+ * Returns 0, or the errors of demi_pop().
+ */
+extern int margay_pop_in_place(demi_qtoken_t *qt_out, int qd);
+
+/**
  * Gives memory that a push on this queue hands to the peer without a copy: on a pipe, a slot of the shared segment. It is
- * freed with demi_sgafree(). Contents are not cleared.
+ * freed with demi_sgafree(), and not written to any more once it was pushed: the peer reads it where it lies, also after
+ * the push has completed. Contents are not cleared.
  *
  * size: bytes, at least 1 and at most the configured slot
  *
@@ -115,7 +131,7 @@ extern int margay_sgaalloc_on(demi_sgarray_t *sga_out, int qd, size_t size);
 extern int margay_waitset_create(int *ws_out);
 
 /**
- * Adds a pending operation to a set. Its result then comes from the set alone.
+ * Adds a pending operation to a set. demi_wait_next_n() then leaves it out.
  *
  * Returns 0, or:
  *   EBADF     there is no such set
@@ -129,8 +145,8 @@ extern int margay_waitset_add(int ws, demi_qtoken_t qt);
  *
  * timeout: as for demi_wait()
  *
- * Returns 0, or ETIMEDOUT, EBADF (no such set), EINVAL (the set is empty, or the timeout is out of range), EINTR, ENOBUFS
- * as <demi/wait.h> has them.
+ * Returns 0, or ETIMEDOUT, EBADF (no such set), EINVAL (the set is empty, or the timeout is out of range), EINTR
+ * (margay_wake()), ENOBUFS as <demi/wait.h> has them.
  */
 extern int margay_waitset_take(demi_qresult_t *qr_out, int ws, const struct timespec *timeout);
 
@@ -179,8 +195,9 @@ typedef struct margay_wake_handle margay_wake_handle_t;
 extern int margay_wake_handle_create(margay_wake_handle_t **handle_out);
 
 /**
- * Makes the wait that the handle's thread is in, or else its next one, return EINTR. Any thread may call it, at any time,
- * without demi_init(), but not from a signal handler. Several calls before that wait count once.
+ * Makes the wait that the handle's thread is in return EINTR, or else the next one that finds nothing completed: a result
+ * that is there goes first. It is the only thing that makes a wait return EINTR. Any thread may call it, at any time and
+ * also without demi_init(), and so may a signal handler. Several calls before that wait count once.
  *
  * Returns 0, or EINVAL for NULL.
  */

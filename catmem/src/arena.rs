@@ -113,7 +113,8 @@ impl Outgoing {
         assert!(offset + len <= mapping.len());
         let part = Part { mapping: Rc::clone(mapping), offset, len };
         let base = part.base().as_ptr() as usize;
-        let layout = Layout { slot_size: slot_size as u32, slots: slots.into(), headroom: 0, views: 4 * RETURNS as u32 };
+        let layout =
+            Layout { slot_size: slot_size as u32, slots: slots.into(), headroom: 0, views: 4 * RETURNS as u32 };
         Ok(Self {
             pool: Pool::over(Box::new(part), layout)?,
             returns: Returns::new(Rc::clone(mapping), returns),

@@ -9,6 +9,8 @@ use crate::rendezvous::{
     Direction, Hello, Listener, OpenRequest, recv_hello, recv_request, send_hello, send_refusal, send_request,
 };
 use core::cell::{Cell, RefCell};
+use core::future::poll_fn;
+use core::task::Poll;
 use core::time::Duration;
 use runtime::reactor::Reactor;
 use runtime::{Errno, Error, Result};
@@ -42,6 +44,8 @@ pub enum Outcome {
     Joined(OwnedFd),
     /// Opener: the answer with the memory and both doorbells, the creator's first.
     Opened(OwnedFd, Hello, OwnedFd, [OwnedFd; 2]),
+    /// Creator: the one that had connected was sent away. A close that waited for it can go on.
+    Refused,
     /// It failed for good.
     Failed(Error),
 }
@@ -87,6 +91,8 @@ pub struct Offer {
     pub bell: Rc<Doorbell>,
     /// An opener has connected and has not said yet what it wants.
     pub greeting: Cell<bool>,
+    /// A close waits for the greeting to end: no further openers.
+    pub closing: Cell<bool>,
 }
 
 impl Offer {
@@ -135,9 +141,28 @@ pub async fn create(reactor: Rc<Reactor>, offer: Rc<Offer>, limit: Duration, mai
                 log::debug!("a pipe refused an opener: {error}");
                 // It may be gone already; then nobody is left to be told.
                 let _ = send_refusal(&socket, Errno::PROTO);
+                mailbox.put(serial, Outcome::Refused);
+                // Everything else has its turn, however fast such openers come; above all a close that waited for this one.
+                pause().await;
+                while offer.closing.get() {
+                    pause().await;
+                }
             }
         }
     }
+}
+
+/// Lets everything else run once.
+async fn pause() {
+    let mut paused = false;
+    poll_fn(|context| {
+        if core::mem::replace(&mut paused, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 async fn greet(reactor: &Rc<Reactor>, offer: &Offer, socket: &OwnedFd, limit: Duration) -> Result<()> {

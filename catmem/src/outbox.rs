@@ -24,6 +24,8 @@ pub struct Outbox {
     /// Its length in all; 0 if no message is under way.
     total: usize,
     max_message: usize,
+    /// The longest message that goes as one record.
+    single_max: usize,
     blocked: Blocked,
 }
 
@@ -40,7 +42,8 @@ enum Blocked {
 impl Outbox {
     /// The writing half over these.
     pub fn new(ring: Producer<SharedMemory>, arena: Outgoing, max_message: usize) -> Self {
-        Self { ring, arena, sent: 0, total: 0, max_message, blocked: Blocked::No }
+        let single_max = ring.record_max().min(max_message);
+        Self { ring, arena, sent: 0, total: 0, max_message, single_max, blocked: Blocked::No }
     }
 
     /// Memory that can be handed over without a copy.
@@ -56,7 +59,7 @@ impl Outbox {
     pub fn push(&mut self, message: &mut Sga) -> Poll<Result<()>> {
         // The usual case: one segment of private memory that fits into one record.
         if let Some(buf) = message.as_single()
-            && buf.len() <= self.ring.record_max()
+            && buf.len() <= self.single_max
             && (buf.len() <= COPY_MAX || !self.arena.owns(buf))
         {
             return self.push_bytes(buf);
@@ -71,7 +74,7 @@ impl Outbox {
     /// Publishes the bytes as one record, if they fit into one and there is room.
     #[inline]
     pub fn push_bytes(&mut self, bytes: &[u8]) -> Poll<Result<()>> {
-        if bytes.len() > self.ring.record_max() {
+        if bytes.len() > self.single_max {
             return Poll::Pending;
         }
         match self.ring.room(bytes.len(), RESERVE) {
@@ -92,10 +95,10 @@ impl Outbox {
         if len > self.max_message {
             return Err(Error::new(Errno::MSGSIZE, "the message is longer than catmem.max_message"));
         }
-        if self.total == 0 && len > COPY_MAX && message.iter().all(|buf| self.arena.owns(buf)) {
+        if self.total == 0 && len > COPY_MAX && message.iter().all(|buf| !buf.is_empty() && self.arena.owns(buf)) {
             return self.push_by_reference(message);
         }
-        if len <= self.ring.record_max() {
+        if len <= self.single_max {
             if !self.room(len)? {
                 return Ok(false);
             }

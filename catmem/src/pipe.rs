@@ -56,7 +56,8 @@ impl Ends {
     ) -> Result<Self> {
         let directions = hello.directions();
         let layout = Layout::new(directions);
-        let arena_len = |side: Side| directions[side as usize].slot_size() * usize::from(directions[side as usize].slots());
+        let arena_len =
+            |side: Side| directions[side as usize].slot_size() * usize::from(directions[side as usize].slots());
         let ring = |writer: Side| {
             let capacity = directions[writer as usize].ring_size();
             assert!(layout.total <= mapping.len() && layout.ring[writer as usize] + capacity <= mapping.len());
@@ -153,6 +154,11 @@ impl Pipe {
         self.ends = None;
     }
 
+    /// Whether `fail` was called.
+    pub fn has_failed(&self) -> bool {
+        self.failed.is_some()
+    }
+
     /// Pushes the message or a part of it.
     #[inline]
     pub fn push(&mut self, message: &mut Sga) -> Poll<Result<()>> {
@@ -161,7 +167,8 @@ impl Pipe {
         }
         let Some(ends) = &mut self.ends else { return self.not_yet() };
         let pushed = ends.outbox.push(message);
-        if let Poll::Ready(Ok(())) = pushed {
+        // Also while it is pending: a part may be published, and room for the rest comes only when the peer reads that.
+        if !matches!(pushed, Poll::Ready(Err(_))) {
             ends.bell.notify(crate::doorbell::DATA);
         }
         pushed
@@ -249,6 +256,7 @@ impl Pipe {
         if self.connection.is_none()
             && let Some(offer) = &self.offer
         {
+            offer.closing.set(true);
             if offer.greeting.get() {
                 self.closing = Some(prepared);
                 return Poll::Pending;
@@ -274,6 +282,9 @@ impl Pipe {
     pub fn canceled(&mut self) {
         if let Some(prepared) = self.closing.take() {
             self.machine.abort_close(prepared);
+            if let Some(offer) = &self.offer {
+                offer.closing.set(false);
+            }
         } else if let Some(ends) = &mut self.ends {
             ends.outbox.abandon();
         }
@@ -287,7 +298,9 @@ impl Pipe {
         match (&mut self.ends, self.failed) {
             (Some(ends), _) => ends.outbox.alloc(len),
             (None, Some(error)) => Err(error),
-            (None, None) => Err(Error::new(Errno::NOTCONN, "the pipe's memory is not here before the peer has answered")),
+            (None, None) => {
+                Err(Error::new(Errno::NOTCONN, "the pipe's memory is not here before the peer has answered"))
+            }
         }
     }
 

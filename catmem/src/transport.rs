@@ -156,6 +156,9 @@ impl Catmem {
     fn fail(&mut self, handle: Handle, error: Error) {
         let reactor = Rc::clone(&self.reactor);
         let Ok(pipe) = self.pipe(handle) else { return };
+        if pipe.has_failed() {
+            return;
+        }
         unwatch(&reactor, pipe);
         pipe.fail(error);
         pipe.connection = None;
@@ -180,6 +183,12 @@ impl Catmem {
             Outcome::Joined(connection) => Ok(connection),
             Outcome::Opened(connection, hello, memory, bells) => {
                 self.opened(handle, &hello, memory, bells).map(|()| connection)
+            }
+            Outcome::Refused => {
+                if let Ok(pipe) = self.pipe(handle) {
+                    wakes.wake(pipe.queue, Direction::Push);
+                }
+                return;
             }
             Outcome::Failed(error) => Err(error),
         };
@@ -220,7 +229,8 @@ impl Catmem {
         bell.use_membarrier(hello.membarrier());
         let mine = Rc::new(opener);
         self.watch_doorbell(handle, &mine)?;
-        let ends = Ends::new(&mapping, hello, Side::Opener, Rc::new(bell), mine, (&self.pools, self.settings.max_message))?;
+        let ends =
+            Ends::new(&mapping, hello, Side::Opener, Rc::new(bell), mine, (&self.pools, self.settings.max_message))?;
         self.pipe(handle)?.ends = Some(ends);
         Ok(())
     }
@@ -276,11 +286,29 @@ impl Transport for Catmem {
         let (mapping, memory) = Mapping::create(total)?;
         let mapping = Rc::new(mapping);
         let (mine, theirs) = (Rc::new(Eventfd::new()?), Rc::new(Eventfd::new()?));
-        let bell =
-            Rc::new(Doorbell::new(Rc::clone(&mapping), Layout::wake(Side::Creator), Layout::wake(Side::Opener), theirs));
-        let ends =
-            Ends::new(&mapping, &hello, Side::Creator, Rc::clone(&bell), Rc::clone(&mine), (&self.pools, self.settings.max_message))?;
-        let offer = Rc::new(Offer { listener, hello, memory, mine: Rc::clone(&mine), bell, greeting: Cell::new(false) });
+        let bell = Rc::new(Doorbell::new(
+            Rc::clone(&mapping),
+            Layout::wake(Side::Creator),
+            Layout::wake(Side::Opener),
+            theirs,
+        ));
+        let ends = Ends::new(
+            &mapping,
+            &hello,
+            Side::Creator,
+            Rc::clone(&bell),
+            Rc::clone(&mine),
+            (&self.pools, self.settings.max_message),
+        )?;
+        let offer = Rc::new(Offer {
+            listener,
+            hello,
+            memory,
+            mine: Rc::clone(&mine),
+            bell,
+            greeting: Cell::new(false),
+            closing: Cell::new(false),
+        });
 
         let mut pipe = Pipe::new(queue, self.next_serial());
         pipe.ends = Some(ends);
@@ -475,3 +503,6 @@ impl Transport for Catmem {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

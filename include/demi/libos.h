@@ -13,6 +13,8 @@
  *   EBUSY     a call was made from inside another one of the same thread
  *   EIO       an internal fault was caught; close the queues and call margay_fini()
  *
+ * No call but margay_wake() may be made from a signal handler.
+ *
  * Calls on sockets return ENOTSUP as long as no configured back end serves sockets.
  */
 #ifndef DEMI_LIBOS_H_IS_INCLUDED
@@ -30,8 +32,11 @@ extern "C" {
 
 /**
  * Makes this thread's LibOs. The configuration is the YAML file that CONFIG_PATH names; without that variable all
- * defaults hold. LIBOS, if set, overrides the choice of the back end. After a fork() the child must not use the parent's
- * LibOs: fork first.
+ * defaults hold. LIBOS, if set, overrides the choice of the back end.
+ *
+ * After a fork() the child has no LibOs, and may make its own: the parent's goes on undisturbed, whatever the child does
+ * and however it ends. Only the parent's death is not seen by its peers as long as a child that did not exec keeps copies
+ * of the parent's descriptors; so fork first, if the child is to live.
  *
  * args: the program's arguments, or NULL
  *
@@ -103,7 +108,7 @@ extern int demi_listen(_In_ int sockqd, _In_ int backlog);
 /**
  * Starts to accept one connection; completes with DEMI_OPC_ACCEPT.
  *
- * Returns 0, or EINVAL (the queue does not listen), EMFILE (too many operations pending), EBADF, ENOTSUP.
+ * Returns 0, or EINVAL (the queue does not listen), EAGAIN (too many tokens are out), EBADF, ENOTSUP.
  */
 extern int demi_accept(_Out_ demi_qtoken_t *qt_out, _In_ int sockqd);
 
@@ -112,7 +117,7 @@ extern int demi_accept(_Out_ demi_qtoken_t *qt_out, _In_ int sockqd);
  *
  * addr: the remote struct sockaddr_in. size: its size in bytes.
  *
- * Returns 0, or EINVAL (size or family is wrong, or the queue is no socket), EMFILE, EBADF, ENOTSUP.
+ * Returns 0, or EINVAL (size or family is wrong, or the queue is no socket), EAGAIN, EBADF, ENOTSUP.
  */
 extern int demi_connect(_Out_ demi_qtoken_t *qt_out, _In_ int sockqd,
                         _In_reads_bytes_(size) const struct sockaddr *addr, _In_ socklen_t size);
@@ -132,16 +137,22 @@ extern int demi_close(_In_ int qd);
  * Starts to push one message; completes with DEMI_OPC_PUSH. Messages arrive whole and in the order of their pushes.
  *
  * sga: one segment, at least 1 byte; see demi_sgarray_t for whose memory it may be. The call takes its own hold on the
- *      memory: the application may free it at once, but must not write to it before the push has completed.
+ *      memory: the application may free it at once, but must not write to it before the push has completed, and to
+ *      memory of margay_sgaalloc_on() not any more.
  *
  * Returns 0, or:
  *   EINVAL    sga does not hold exactly one segment, the segment is empty, or it lies outside the memory that sga_buf
  *             names (which may have been freed)
  *   EBADF     the descriptor is not open
- *   EPIPE     margay_shutdown() was called on the queue, or the peer has closed
- *   EMSGSIZE  the message is larger than the configured limit
- *   EMFILE    too many operations are pending
+ *   EPIPE     margay_shutdown() was called on the queue
+ *   EAGAIN    too many tokens are out: wait for some first
  *   ENOBUFS   the pools are empty
+ * What goes wrong later comes with the completion, as DEMI_OPC_FAILED and one of
+ *   EPIPE       the peer has closed
+ *   ECONNRESET  the peer died
+ *   EPROTO      the peer broke the protocol
+ *   EMSGSIZE    the message is larger than the configured limit
+ *   ECANCELED   by margay_cancel() or a close
  */
 extern int demi_push(_Out_ demi_qtoken_t *qt_out, _In_ int qd, _In_ const demi_sgarray_t *sga);
 
@@ -157,12 +168,13 @@ extern int demi_pushto(_Out_ demi_qtoken_t *qt_out, _In_ int sockqd, _In_ const 
 
 /**
  * Starts to pop one whole message; completes with DEMI_OPC_POP, and the application frees what it got with
- * demi_sgafree(). A result of length 0 is the end of the stream: given once, to be freed as well. Completes with
- * DEMI_OPC_FAILED and ECONNRESET after the last message of a peer that died, and EPROTO if the peer broke the protocol.
+ * demi_sgafree(). A result of length 0 is the end of the stream: given once, to be freed as well; pops after it complete
+ * with DEMI_OPC_FAILED and EPIPE. So they do with ECONNRESET after the last message of a peer that died, with EPROTO if
+ * the peer broke the protocol, and with ENOBUFS if there is no memory for the message, which then stays for the next pop.
  *
  * Returns 0, or:
  *   EBADF     the descriptor is not open
- *   EMFILE    too many operations are pending
+ *   EAGAIN    too many tokens are out: wait for some first
  */
 extern int demi_pop(_Out_ demi_qtoken_t *qt_out, _In_ int qd);
 

@@ -9,7 +9,8 @@
  *
  * All of these calls can also return:
  *   EINVAL    an out-parameter is NULL, a timeout is out of range, or a token is not pending
- *   EINTR     margay_wake() was called for this thread, or a signal handler ran
+ *   EINTR     margay_wake() was called for this thread. A signal alone ends no wait, not even one without a timeout: its
+ *             handler may call margay_wake().
  *   ENOBUFS   the application holds as many popped messages as the limits allow; free some
  *   ENOSYS    this thread has not called demi_init()
  */

@@ -92,7 +92,7 @@ pub struct CatmemConfig {
     pub slots: usize,
     /// Bytes in the largest message that is taken or given: 4 KiB to 1 GiB. Default: 64 MiB.
     pub max_message: usize,
-    /// How long the other side may take to answer when a pipe is opened: 1 ms to 60 s. Default: 1 s.
+    /// How long an opener that has connected may take to say what it wants: 1 ms to 60 s. Default: 1 s.
     pub handshake_timeout: Duration,
 }
 

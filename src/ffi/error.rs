@@ -71,7 +71,7 @@ fn text(errno: Errno) -> &'static CStr {
     match errno {
         Errno::PERM => c"EPERM: the operation is not permitted",
         Errno::NOENT => c"ENOENT: nobody has created that name, or there is no such file",
-        Errno::INTR => c"EINTR: the wait was ended by a wake-up or a signal",
+        Errno::INTR => c"EINTR: margay_wake() has ended the wait",
         Errno::IO => c"EIO: input or output failed below Margay, or an internal fault was caught",
         Errno::BADF => c"EBADF: the descriptor is closed or was never given out",
         Errno::AGAIN => c"EAGAIN: not now, try again",
@@ -100,7 +100,7 @@ fn text(errno: Errno) -> &'static CStr {
         Errno::NOTCONN => c"ENOTCONN: not connected",
         Errno::TIMEDOUT => c"ETIMEDOUT: the time limit passed",
         Errno::CONNREFUSED => c"ECONNREFUSED: nobody listens there",
-        Errno::ALREADY => c"EALREADY: already under way",
+        Errno::ALREADY => c"EALREADY: already under way, or finished already",
         Errno::CANCELED => c"ECANCELED: the operation was cancelled",
         other if other.raw() == 0 => c"0: success",
         _ => c"an errno that Margay does not give",

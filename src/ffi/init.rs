@@ -9,7 +9,7 @@ use super::arguments::read;
 use super::error::note_message;
 use super::memory::Table;
 use super::sets::Sets;
-use super::state::{State, with_place};
+use super::state::{State, count_forks, with_place};
 use super::types::Args;
 use crate::LibOs;
 
@@ -43,6 +43,7 @@ pub unsafe extern "C" fn demi_init(args: *const Args) -> c_int {
         }
         // SAFETY: as C promises.
         unsafe { check(args) }?;
+        count_forks()?;
         let libos = LibOs::from_env().map_err(|error| {
             message = Some((error.error(), error.to_string()));
             error.error()

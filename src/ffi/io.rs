@@ -85,6 +85,20 @@ pub unsafe extern "C" fn margay_pop(qt_out: *mut u64, qd: c_int, size: usize) ->
     })
 }
 
+/// `margay_pop_in_place`: [`LibOs::pop_in_place`](crate::LibOs::pop_in_place).
+///
+/// # Safety
+/// `qt_out` is null or valid for a write.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn margay_pop_in_place(qt_out: *mut u64, qd: c_int) -> c_int {
+    call(|state| {
+        // SAFETY: as C promises.
+        let out = unsafe { Out::new(qt_out) }?;
+        out.put(state.libos.pop_in_place(descriptor(qd)?)?.to_raw());
+        Ok(())
+    })
+}
+
 /// `margay_cancel`: [`LibOs::cancel`](crate::LibOs::cancel).
 #[unsafe(no_mangle)]
 pub extern "C" fn margay_cancel(qt: u64) -> c_int {

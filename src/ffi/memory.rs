@@ -1,12 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Memory that C holds: a table of handles, so that freeing twice, or freeing what was never given out, is an error.
 //!
-//! `sga_buf` is no address but a handle: slot index plus one in the low 32 bits, the slot's generation in the high ones. The
-//! generation changes with every free, and a table starts its generations where no earlier table of the thread has been.
+//! `sga_buf` is no address but a handle:
+//!
+//! ```text
+//!  63                 32 31          21 20              0
+//! ┌─────────────────────┬──────────────┬─────────────────┐
+//! │ generation of slot  │ table number │ slot index + 1  │
+//! └─────────────────────┴──────────────┴─────────────────┘
+//! ```
+//!
+//! The generation changes with every free. Tables are numbered through all threads and all lives of their LibOs, so that
+//! what one thread was given is unknown to all others.
 
-use core::cell::Cell;
 use core::ffi::{c_int, c_void};
 use core::ptr;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use runtime::buf::{Buf, Sga};
 use runtime::limits::C_SEGMENTS_MAX as HELD_MAX;
@@ -17,17 +26,20 @@ use super::state::{State, call};
 use super::types::{SgArray, SgSegment, SockAddrIn};
 use crate::LibOs;
 
+const INDEX_BITS: u32 = 21;
+const TABLE_BITS: u32 = 32 - INDEX_BITS;
+const _: () = assert!(HELD_MAX < 1 << INDEX_BITS);
+
 const STALE: Error = Error::new(Errno::INVAL, "the array was freed, or was not given out by this thread's LibOs");
 const SEGMENTS: Error = Error::new(Errno::INVAL, "an array holds exactly one segment");
 const EMPTY: Error = Error::new(Errno::INVAL, "a push of zero bytes");
 const OUTSIDE: Error = Error::new(Errno::INVAL, "the segment lies outside the memory of its array");
 const SIZE: Error = Error::new(Errno::INVAL, "an allocation has 1 to 4,294,967,295 bytes");
+const LONG: Error = Error::new(Errno::MSGSIZE, "the message is longer than C's array can say");
 const FULL: Error = Error::new(Errno::NOBUFS, "the application holds as many messages as it may; free some");
 
-thread_local! {
-    /// First generation of the thread's next table.
-    static GENERATION: Cell<u32> = const { Cell::new(1) };
-}
+/// Number of the next table.
+static TABLES: AtomicU32 = AtomicU32::new(0);
 
 /// What lies behind a handle.
 enum Held {
@@ -51,14 +63,18 @@ pub(super) struct Table {
     slots: Vec<Slot>,
     free: Option<u32>,
     unused: usize,
+    /// The table's number, where it stands in a handle.
+    number: u64,
     first_generation: u32,
-    highest_generation: u32,
 }
 
 impl Table {
     pub(super) fn new() -> Self {
-        let first_generation = GENERATION.try_with(Cell::get).unwrap_or(1);
-        Self { slots: Vec::new(), free: None, unused: 0, first_generation, highest_generation: first_generation }
+        let serial = TABLES.fetch_add(1, Ordering::Relaxed);
+        let number = u64::from(serial & ((1 << TABLE_BITS) - 1)) << INDEX_BITS;
+        // The next table with the same number starts far away from where this one's generations are.
+        let first_generation = (serial >> TABLE_BITS).wrapping_mul(0x9e37_79b9);
+        Self { slots: Vec::new(), free: None, unused: 0, number, first_generation }
     }
 
     /// Makes sure that `count` inserts cannot fail. After the table has grown once, this only compares.
@@ -83,14 +99,15 @@ impl Table {
         self.free = next;
         self.unused -= 1;
         slot.held = held;
-        let handle = u64::from(slot.generation) << 32 | u64::from(index + 1);
+        let handle = u64::from(slot.generation) << 32 | self.number | u64::from(index + 1);
         Ok(ptr::without_provenance_mut(handle as usize))
     }
 
     /// The index of a live handle's slot.
     fn find(&self, handle: *mut c_void) -> Result<usize> {
         let handle = handle.addr() as u64;
-        let index = (handle & 0xffff_ffff).checked_sub(1).ok_or(STALE)? as usize;
+        // Another table's number leaves a bit above all slots that there can be.
+        let index = (handle & 0xffff_ffff ^ self.number).checked_sub(1).ok_or(STALE)? as usize;
         match self.slots.get(index) {
             Some(Slot { held: Held::Free(_), .. }) | None => Err(STALE),
             Some(slot) if u64::from(slot.generation) != handle >> 32 => Err(STALE),
@@ -104,7 +121,6 @@ impl Table {
         let Some(slot) = self.slots.get_mut(index) else { return Err(STALE) };
         let held = core::mem::replace(&mut slot.held, Held::Free(self.free));
         slot.generation = slot.generation.wrapping_add(1);
-        self.highest_generation = self.highest_generation.max(slot.generation);
         self.free = u32::try_from(index).ok();
         self.unused += 1;
         drop(held);
@@ -112,7 +128,7 @@ impl Table {
     }
 
     fn give(&mut self, buf: Buf) -> Result<SgArray> {
-        let len = u32::try_from(buf.len()).map_err(|_| SIZE)?;
+        let len = u32::try_from(buf.len()).map_err(|_| LONG)?;
         let first = buf.as_ptr().cast_mut().cast();
         Ok(array(self.insert(Held::Pooled(buf))?, first, len))
     }
@@ -130,7 +146,7 @@ impl Table {
             _ => {
                 // The heap and not the pools: a message that has been popped must not be lost because they are empty.
                 let mut joined = message.to_vec().into_boxed_slice();
-                let len = u32::try_from(joined.len()).map_err(|_| SIZE)?;
+                let len = u32::try_from(joined.len()).map_err(|_| LONG)?;
                 let first = joined.as_mut_ptr().cast();
                 Ok(array(self.insert(Held::Joined(joined))?, first, len))
             }
@@ -167,12 +183,6 @@ impl Table {
             }
             Held::End | Held::Free(_) => Err(OUTSIDE),
         }
-    }
-}
-
-impl Drop for Table {
-    fn drop(&mut self) {
-        let _ = GENERATION.try_with(|next| next.set(self.highest_generation.wrapping_add(1)));
     }
 }
 

@@ -8,7 +8,9 @@
 //! - Every pointer is checked for null and every size for range before anything else happens; `EINVAL`.
 //! - A call that fails leaves its out-parameters and every token as they were.
 //! - A thread has one LibOs, and sees no other; before `demi_init` every call is `ENOSYS`, as in Demikernel.
-//! - Memory handles carry a generation, so a second `demi_sgafree` is an error and never somebody else's memory.
+//! - Memory handles name their table and carry a generation, so a second `demi_sgafree`, or one from another thread, is
+//!   an error and never somebody else's memory.
+//! - The child of a fork has no LibOs: it never touches its parent's pipes, not even when it exits.
 //!
 //! The headers are the reference for users; here each function only says what it adds to the Rust call of its name.
 
@@ -22,13 +24,15 @@ mod pipes;
 mod result;
 mod sets;
 mod state;
+#[cfg(test)]
+mod tests;
 mod types;
 mod wait;
 mod wake;
 
 pub use error::{margay_last_errno, margay_last_error, margay_strerror};
 pub use init::{demi_init, margay_fini};
-pub use io::{demi_pop, demi_push, margay_cancel, margay_pop, margay_pushv};
+pub use io::{demi_pop, demi_push, margay_cancel, margay_pop, margay_pop_in_place, margay_pushv};
 pub use later::{
     demi_accept, demi_bind, demi_connect, demi_getpeername, demi_getsockname, demi_getsockopt, demi_listen,
     demi_pushto, demi_setsockopt, demi_socket,

@@ -47,16 +47,21 @@ pub unsafe extern "C" fn demi_open_pipe(memqd_out: *mut c_int, pipe: *const c_ch
 pub extern "C" fn demi_close(qd: c_int) -> c_int {
     call(|state| {
         let qt = state.libos.close(descriptor(qd)?)?;
-        loop {
+        let mut woken = false;
+        let closed = loop {
             match state.libos.wait(qt, None) {
-                // Nobody but this call knows the token, so a wake-up meant for the thread must not leave it behind.
-                Err(error) if error.errno() == Errno::INTR => {}
-                Err(error) => return Err(error),
-                Ok(completion) => match completion.outcome {
-                    Outcome::Failed(error) => return Err(error),
-                    _ => return Ok(()),
-                },
+                // Nobody but this call knows the token, so a wake-up must not leave it behind.
+                Err(error) if error.errno() == Errno::INTR => woken = true,
+                closed => break closed,
             }
+        };
+        if woken {
+            // It was meant for the thread's next wait.
+            state.libos.wake_handle().wake();
+        }
+        match closed?.outcome {
+            Outcome::Failed(error) => Err(error),
+            _ => Ok(()),
         }
     })
 }

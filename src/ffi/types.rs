@@ -113,7 +113,12 @@ impl SgArray {
 
 const _: () = {
     assert!(size_of::<*const c_void>() == 8, "the layouts are those of 64-bit Linux");
-    assert!(size_of::<SgSegment>() == 12 && offset_of!(SgSegment, len) == 8);
+    assert!(size_of::<SgSegment>() == 12 && offset_of!(SgSegment, buf) == 0 && offset_of!(SgSegment, len) == 8);
+    assert!(offset_of!(SgArray, handle) == 0 && offset_of!(AcceptResult, qd) == 0 && offset_of!(QResult, opcode) == 0);
+    assert!(offset_of!(ResultValue, sga) == 0 && offset_of!(ResultValue, accept) == 0);
+    assert!(align_of::<SgArray>() == 1 && align_of::<QResult>() == 1 && align_of::<Args>() == 1, "packed");
+    assert!(offset_of!(Args, argc) == 0);
+    assert!(offset_of!(Timespec, seconds) == 0 && offset_of!(Timespec, nanoseconds) == 8);
     assert!(size_of::<SgArray>() == 40 && offset_of!(SgArray, segments) == 8);
     assert!(offset_of!(SgArray, segment) == 12 && offset_of!(SgArray, addr) == 24);
     assert!(size_of::<AcceptResult>() == 20 && offset_of!(AcceptResult, addr) == 4);

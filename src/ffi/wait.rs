@@ -38,10 +38,15 @@ pub unsafe extern "C" fn demi_timedwait(qr_out: *mut QResult, qt: u64, abstime: 
     call(|state| {
         // SAFETY: as C promises.
         let (out, end) = unsafe { (Out::new(qr_out)?, duration(read(abstime)?)?) };
-        // A clock before 1970 leaves the whole span to wait.
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        wait_for(state, out, qt, Some(end.saturating_sub(now)))
+        wait_for(state, out, qt, Some(end.saturating_sub(since_epoch())))
     })
+}
+
+/// The wall clock; one before 1970 leaves the whole span to wait.
+fn since_epoch() -> Duration {
+    #[expect(clippy::disallowed_methods, reason = "C gives a point of the wall clock, which the reactor does not read")]
+    let now = SystemTime::now();
+    now.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO)
 }
 
 fn wait_for(state: &mut State, out: Out<QResult>, qt: u64, limit: Option<Duration>) -> Result<()> {
@@ -79,7 +84,7 @@ pub unsafe extern "C" fn demi_wait_any(
         memory.reserve(1)?;
         let (offset, completion) = libos.wait_any(tokens, limit)?;
         // An offset into `num_qts` entries fits the type of `num_qts`.
-        offset_out.put(offset as c_int);
+        offset_out.put(c_int::try_from(offset).unwrap_or(c_int::MAX));
         out.put(result(completion, memory));
         Ok(())
     })
@@ -99,27 +104,28 @@ pub unsafe extern "C" fn demi_wait_next_n(
 ) -> c_int {
     const COUNT: Error = Error::new(Errno::INVAL, "there is room for less than 1 result");
     const MEMORY: Error = Error::new(Errno::NOMEM, "no memory for the list of completions");
-    call(|State { memory, libos, completions, .. }| {
+    let mut taken: c_int = 0;
+    let errno = call(|State { memory, libos, completions, .. }| {
         present(qr_out)?;
+        present(qr_written)?;
         // SAFETY: as C promises.
-        let written = unsafe { Out::new(qr_written) }?;
-        let mut taken: c_int = 0;
-        let outcome = (|| {
-            // SAFETY: as C promises.
-            let limit = unsafe { timeout(limit) }?;
-            let room = usize::try_from(qr_out_size).ok().filter(|&room| room > 0).ok_or(COUNT)?.min(BATCH_MAX);
-            completions.clear();
-            completions.try_reserve(room).map_err(|_| MEMORY)?;
-            memory.reserve(room)?;
-            libos.wait_next_n(completions, room, limit)?;
-            for (i, completion) in completions.drain(..).take(room).enumerate() {
-                // SAFETY: C promises room for `qr_out_size` results, and i < room <= qr_out_size.
-                unsafe { qr_out.add(i).write_unaligned(result(completion, memory)) };
-                taken += 1;
-            }
-            Ok(())
-        })();
+        let limit = unsafe { timeout(limit) }?;
+        let room = usize::try_from(qr_out_size).ok().filter(|&room| room > 0).ok_or(COUNT)?.min(BATCH_MAX);
+        completions.clear();
+        completions.try_reserve(room).map_err(|_| MEMORY)?;
+        memory.reserve(room)?;
+        libos.wait_next_n(completions, room, limit)?;
+        for (i, completion) in completions.drain(..).take(room).enumerate() {
+            // SAFETY: C promises room for `qr_out_size` results, and i < room <= qr_out_size.
+            unsafe { qr_out.add(i).write_unaligned(result(completion, memory)) };
+            taken += 1;
+        }
+        Ok(())
+    });
+    // Whatever happened, the count says how many of the results are there.
+    // SAFETY: as C promises.
+    if let Ok(written) = unsafe { Out::new(qr_written) } {
         written.put(taken);
-        outcome
-    })
+    }
+    errno
 }

@@ -5,6 +5,7 @@ use core::ffi::c_int;
 use std::os::fd::AsRawFd;
 
 use runtime::reactor::WakeHandle;
+use runtime::{Errno, Error};
 
 use super::arguments::{Out, present};
 use super::state::{call, guarded};
@@ -60,14 +61,19 @@ pub unsafe extern "C" fn margay_wake_handle_create(handle_out: *mut *mut WakeHan
     })
 }
 
-/// `margay_wake`: [`WakeHandle::wake`], from any thread.
+/// `margay_wake`: [`WakeHandle::wake`], from any thread or signal handler.
 ///
 /// # Safety
 /// `handle` is null or came from `margay_wake_handle_create` and was not destroyed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn margay_wake(handle: *const WakeHandle) -> c_int {
+    const FOREIGN: Error = Error::new(Errno::INVAL, "this is no wake handle");
     guarded(|| {
         present(handle)?;
+        if !handle.is_aligned() {
+            return Err(FOREIGN);
+        }
+        // Two atomic steps and at most one write(2), and no state of this thread: that is what lets a signal handler call.
         // SAFETY: C promises a live handle; `WakeHandle` is `Sync`, so a shared reference may exist in many threads.
         unsafe { &*handle }.wake();
         Ok(())

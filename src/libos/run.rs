@@ -8,10 +8,10 @@
 use super::LibOs;
 use core::task::Poll;
 use core::time::Duration;
+use runtime::Result;
 use runtime::limits::{BACKGROUND_PER_ROUND, OPERATIONS_PER_QUEUE, QUEUES_PER_LOOK};
 use runtime::op::{Direction, Outcome, Tried, Work};
 use runtime::transport::Armed;
-use runtime::Result;
 
 /// Completions that are handed out before the LibOs looks around, for the sake of timers, events and other queues.
 pub(super) const LOOK_AROUND: u32 = 1024;

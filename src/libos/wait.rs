@@ -55,47 +55,50 @@ impl LibOs {
     /// ```
     #[inline]
     pub fn wait(&mut self, qt: Qt, timeout: Option<Duration>) -> Result<Completion> {
-        // The usual case: the operation that was begun last has finished at once.
-        if let Some(completion) = self.ops.take_fresh(qt) {
-            self.served();
-            return Ok(completion);
+        // The usual case: the operation that was begun last has finished at once. In the others the completion is brought to
+        // the same place, so that there is one way out.
+        if !self.ops.is_fresh(qt) {
+            self.wait_other(qt, timeout)?;
         }
-        self.wait_other(qt, timeout)
+        self.served();
+        Ok(self.ops.take_fresh())
     }
 
-    fn wait_other(&mut self, qt: Qt, timeout: Option<Duration>) -> Result<Completion> {
-        if let Some(completion) = self.ops.take(qt)? {
-            self.served();
-            return Ok(completion);
+    #[inline(never)]
+    fn wait_other(&mut self, qt: Qt, timeout: Option<Duration>) -> Result<()> {
+        if self.ops.freshen(qt)? {
+            return Ok(());
         }
-        let Some((qd, direction)) = self.ops.parked(qt)? else { return self.ops.take(qt)?.ok_or(TIMED_OUT) };
+        let Some((qd, direction)) = self.ops.parked(qt)? else { return Err(TIMED_OUT) };
         // Only the queue that is waited for: the shortest way from its memory to its completion.
-        self.wait_until(timeout, |libos, looks| libos.attempt(qt, qd, direction, looks))
+        self.wait_until(timeout, |libos, looks| Ok(libos.attempt(qt, qd, direction, looks)?.then_some(())))
     }
 
-    /// Looks up to `looks` times at the queue of a parked operation, and finishes it if that can be done.
-    fn attempt(&mut self, qt: Qt, qd: Qd, direction: Direction, looks: u32) -> Result<Option<Completion>> {
-        let Ok(queue) = self.queues.get_closing(qd) else { return self.ops.take(qt) };
+    /// Looks up to `looks` times at the queue of a parked operation, and finishes it if that can be done. True: its
+    /// completion is the fresh one.
+    #[inline]
+    fn attempt(&mut self, qt: Qt, qd: Qd, direction: Direction, looks: u32) -> Result<bool> {
+        let Ok(queue) = self.queues.get_closing(qd) else { return self.ops.freshen(qt) };
         let fifo = &mut queue.fifos[direction as usize];
         if !self.ops.is_first(*fifo, qt) {
             self.look();
-            return self.ops.take(qt);
+            return self.ops.freshen(qt);
         }
         let backend = self.backends.get(queue.backend);
         if !backend.spin(queue.handle, direction, looks) {
-            return Ok(None);
+            return Ok(false);
         }
         if let Some(Work::Pop(mode)) = self.ops.first(*fifo) {
             // The usual case, apart from the others: from the message to its completion without a detour.
-            let outcome = match backend.pop(queue.handle, *mode) {
-                Poll::Ready(Ok(message)) => Outcome::Pop(message),
-                Poll::Ready(Err(error)) => Outcome::Failed(error),
-                Poll::Pending => return Ok(None),
-            };
-            return Ok(self.ops.take_first(fifo, outcome));
+            match backend.pop(queue.handle, *mode) {
+                Poll::Ready(Ok(message)) => self.ops.freshen_first(fifo, Outcome::Pop(message)),
+                Poll::Ready(Err(error)) => self.ops.freshen_first(fifo, Outcome::Failed(error)),
+                Poll::Pending => return Ok(false),
+            }
+            return Ok(true);
         }
         self.try_first(qd.index() as u32, direction);
-        self.ops.take(qt)
+        self.ops.freshen(qt)
     }
 
     /// The completion of one operation if it has finished; looks once.
@@ -276,6 +279,7 @@ impl LibOs {
             for _ in 0..looks {
                 libos.look();
                 if let Some(done) = take(libos)? {
+                    libos.served();
                     return Ok(Some(done));
                 }
             }
@@ -294,7 +298,6 @@ impl LibOs {
         let looks = if timeout.is_some_and(|timeout| timeout.is_zero()) || self.sleeps_at_once() { 1 } else { LOOKS };
         loop {
             if let Some(done) = attempt(self, looks)? {
-                self.served();
                 return Ok(done);
             }
             self.wait_round();

@@ -8,6 +8,8 @@
 #include <arpa/inet.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
 
 #include "support.h"
 
@@ -57,6 +59,7 @@ static void before_init(void)
     CHECK_ERRNO(margay_cancel(1), ENOSYS, "cancel before init");
     CHECK_ERRNO(margay_pushv(&qt, 1, &sga, 1), ENOSYS, "pushv before init");
     CHECK_ERRNO(margay_pop(&qt, 1, 1), ENOSYS, "sized pop before init");
+    CHECK_ERRNO(margay_pop_in_place(&qt, 1), ENOSYS, "in-place pop before init");
     CHECK_ERRNO(margay_sgaalloc_on(&sga, 1, 1), ENOSYS, "sgaalloc_on before init");
     CHECK_ERRNO(margay_waitset_create(&n), ENOSYS, "waitset_create before init");
     CHECK_ERRNO(margay_waitset_add(1, 1), ENOSYS, "waitset_add before init");
@@ -67,6 +70,50 @@ static void before_init(void)
     CHECK_ERRNO(margay_poll(), ENOSYS, "poll before init");
     CHECK_ERRNO(margay_wake_handle_create(&handle), ENOSYS, "wake_handle_create before init");
     CHECK(qd == 4711 && qt == 4711 && handle == NULL, "failed calls leave their out-parameters alone");
+}
+
+/* Writes a configuration file for the next demi_init(). */
+static void configure(const char *yaml)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/margay.yaml", support_directory);
+    FILE *file = fopen(path, "w");
+    bool written = file != NULL && fputs(yaml, file) >= 0;
+    written = file != NULL && fclose(file) == 0 && written;
+    CHECK(written && setenv("CONFIG_PATH", path, 1) == 0, "a configuration file");
+}
+
+static void unconfigure(void)
+{
+    unlink(getenv("CONFIG_PATH"));
+    unsetenv("CONFIG_PATH");
+}
+
+static void wrong_configurations(void)
+{
+    static const struct {
+        const char *yaml;
+        const char *expected[3]; /* texts in the message */
+    } WRONG[] = {
+        {"wait:\n  spin: sometimes\n", {"margay.yaml:2:9", "spin", "sometimes"}},
+        {"catmem:\n  rung: 64 KiB\n", {"margay.yaml:2:3", "rung", "ring"}},
+        {"catmem:\n  ring: 3\n", {"margay.yaml:2:9", "ring", "3"}},
+        {"buffers: [\n", {"margay.yaml:", "", ""}},
+    };
+    for (size_t i = 0; i < sizeof WRONG / sizeof *WRONG; i++) {
+        configure(WRONG[i].yaml);
+        CHECK_ERRNO(demi_init(NULL), EINVAL, "init with a wrong configuration");
+        const char *text = margay_last_error();
+        bool good = true;
+        for (int j = 0; j < 3; j++) {
+            good = good && strstr(text, WRONG[i].expected[j]) != NULL;
+        }
+        if (!CHECK(good, "the message says where and what")) {
+            printf("# said: %s\n", text);
+        }
+        CHECK_ERRNO(margay_last_errno(), EINVAL, "and the errno is kept");
+        unconfigure();
+    }
 }
 
 static void init(void)
@@ -83,9 +130,11 @@ static void init(void)
     CHECK_ERRNO(demi_init(NULL), ENOENT, "init with a configuration file that is not there");
     CHECK(strstr(margay_last_error(), "/nonexistent/margay.yaml") != NULL, "the message names the file");
     unsetenv("CONFIG_PATH");
+    wrong_configurations();
     setenv("LIBOS", "catastrophe", 1);
     int result = demi_init(NULL);
     CHECK(result == EINVAL || result == ENOTSUP, "init with an unknown LIBOS");
+    CHECK(strstr(margay_last_error(), "catastrophe") != NULL, "the message names it");
     unsetenv("LIBOS");
 
     args.argv = arguments;
@@ -139,6 +188,7 @@ static void null_pointers(void)
     CHECK_ERRNO(margay_pushv(NULL, 1, &sga, 1), EINVAL, "pushv: no place for the token");
     CHECK_ERRNO(margay_pushv(&qt, 1, NULL, 1), EINVAL, "pushv: no pieces");
     CHECK_ERRNO(margay_pop(NULL, 1, 1), EINVAL, "sized pop: no place for the token");
+    CHECK_ERRNO(margay_pop_in_place(NULL, 1), EINVAL, "in-place pop: no place for the token");
     CHECK_ERRNO(margay_sgaalloc_on(NULL, 1, 1), EINVAL, "sgaalloc_on: no place for the array");
     CHECK_ERRNO(margay_waitset_create(NULL), EINVAL, "waitset_create: no place for the set");
     CHECK_ERRNO(margay_waitset_take(NULL, 1, &AT_ONCE), EINVAL, "waitset_take: no place for the result");
@@ -163,6 +213,7 @@ static void bad_handles(void)
         CHECK_ERRNO(demi_push(&qt, qd, &sga), EBADF, "push to a bad descriptor");
         CHECK_ERRNO(demi_pop(&qt, qd), EBADF, "pop from a bad descriptor");
         CHECK_ERRNO(margay_pop(&qt, qd, 8), EBADF, "sized pop from a bad descriptor");
+        CHECK_ERRNO(margay_pop_in_place(&qt, qd), EBADF, "in-place pop from a bad descriptor");
         CHECK_ERRNO(margay_pushv(&qt, qd, &sga, 1), EBADF, "pushv to a bad descriptor");
         CHECK_ERRNO(margay_shutdown(qd, SHUT_WR), EBADF, "shutdown of a bad descriptor");
         CHECK_ERRNO(margay_close(&qt, qd), EBADF, "asynchronous close of a bad descriptor");
@@ -287,6 +338,7 @@ static void timeouts(void)
     CHECK(n == 0, "and it wrote no result");
 
     CHECK_ERRNO(margay_cancel(qt), 0, "cancel");
+    CHECK_ERRNO(margay_cancel(qt), EALREADY, "cancel of what has completed");
     CHECK_ERRNO(demi_wait(&qr, qt, &LIMIT), 0, "wait for the cancelled pop");
     CHECK(qr.qr_opcode == DEMI_OPC_FAILED && qr.qr_ret == ECANCELED && qr.qr_qd == qd && qr.qr_qt == qt,
           "it failed with ECANCELED, under its own token and descriptor");
@@ -342,12 +394,299 @@ static void later_calls(void)
     CHECK_ERRNO(demi_sgafree(&sga), 0, "sgafree");
 }
 
+/* Bounds that are configured, and what reaching them gives. */
+static void limits(void)
+{
+    static unsigned char big[40000];
+    int qd;
+    int other;
+    demi_qtoken_t qt = 0;
+    demi_qtoken_t last = 0;
+    demi_qresult_t qr;
+    demi_sgarray_t sga = {0};
+    demi_sgarray_t own = {.sga_numsegs = 1, .sga_segs = {{big, sizeof big}}};
+
+    configure("buffers: {small_count: 16, large_count: 4, oversize_limit: 1 MiB}\n"
+              "catmem: {slots: 2, slot: 4 KiB, max_message: 32 KiB}\n"
+              "limits: {queues: 2, operations: 32}\n");
+    CHECK_ERRNO(demi_init(NULL), 0, "init with small limits");
+    CHECK_ERRNO(demi_create_pipe(&qd, "one"), 0, "create_pipe");
+    CHECK_ERRNO(demi_create_pipe(&other, "two"), 0, "create_pipe");
+    CHECK_ERRNO(demi_create_pipe(&other, "three"), EMFILE, "create_pipe beyond the limit");
+    CHECK_ERRNO(demi_open_pipe(&other, "one"), EMFILE, "open_pipe beyond the limit");
+
+    CHECK(demi_sgaalloc((size_t)2 << 20).sga_numsegs == 0, "sgaalloc of more than the limit");
+    CHECK_ERRNO(margay_last_errno(), ENOBUFS, "because of ENOBUFS");
+    int given = 0;
+    demi_sgarray_t held[64];
+    while (given < 64 && (held[given] = demi_sgaalloc(64)).sga_numsegs == 1) {
+        given++;
+    }
+    CHECK(given >= 16 && given < 64, "sgaalloc until the pools are empty");
+    CHECK_ERRNO(margay_last_errno(), ENOBUFS, "because of ENOBUFS");
+    int freed = 0;
+    for (int i = 0; i < given; i++) {
+        freed += demi_sgafree(&held[i]) == 0;
+    }
+    CHECK(freed == given, "all are freed");
+    sga = demi_sgaalloc(64);
+    CHECK(sga.sga_numsegs == 1 && demi_sgafree(&sga) == 0, "and can be given again");
+
+    CHECK_ERRNO(margay_sgaalloc_on(&held[0], qd, 4097), EMSGSIZE, "sgaalloc_on of more than a slot");
+    CHECK_ERRNO(margay_sgaalloc_on(&held[0], qd, 4096), 0, "sgaalloc_on of a slot");
+    CHECK_ERRNO(margay_sgaalloc_on(&held[1], qd, 1), 0, "sgaalloc_on of the other");
+    CHECK_ERRNO(margay_sgaalloc_on(&held[2], qd, 1), ENOBUFS, "sgaalloc_on when all are out");
+    CHECK(demi_sgafree(&held[0]) == 0 && demi_sgafree(&held[1]) == 0, "both are freed");
+
+    CHECK_ERRNO(demi_push(&qt, qd, &own), 0, "push of more than the longest message");
+    CHECK_ERRNO(demi_wait(&qr, qt, &LIMIT), 0, "wait for it");
+    CHECK(qr.qr_opcode == DEMI_OPC_FAILED && qr.qr_ret == EMSGSIZE, "it failed with EMSGSIZE");
+
+    int begun = 0;
+    int result = 0;
+    while (begun < 64 && (result = demi_pop(&qt, qd)) == 0) {
+        last = qt;
+        begun++;
+    }
+    CHECK_ERRNO(result, EAGAIN, "pop with too many tokens out");
+    CHECK(begun == 32 && qt == last, "which were as many as configured");
+    CHECK_ERRNO(margay_close(&qt, qd), EAGAIN, "even a close needs a token");
+    CHECK_ERRNO(margay_cancel(last), 0, "cancel of one of them");
+    CHECK_ERRNO(demi_wait(&qr, last, &LIMIT), 0, "wait for it");
+    CHECK_ERRNO(demi_close(qd), 0, "close");
+    int ended = 0;
+    int written = 0;
+    demi_qresult_t results[8];
+    while (demi_wait_next_n(results, 8, &written, &AT_ONCE) == 0) {
+        for (int i = 0; i < written; i++) {
+            ended += results[i].qr_opcode == DEMI_OPC_FAILED && results[i].qr_ret == ECANCELED;
+        }
+    }
+    CHECK(ended == 31, "the others were cancelled by it");
+
+    int sets = 0;
+    int ws = 0;
+    while (sets < 100000 && (result = margay_waitset_create(&ws)) == 0) {
+        sets++;
+    }
+    CHECK_ERRNO(result, EMFILE, "waitset_create until the table is full");
+    CHECK_ERRNO(margay_waitset_destroy(ws), 0, "waitset_destroy");
+    CHECK_ERRNO(margay_waitset_create(&ws), 0, "waitset_create in its place");
+    CHECK_ERRNO(margay_fini(), 0, "fini");
+    unconfigure();
+}
+
+/* Sets, and tokens in them. */
+static void sets(void)
+{
+    int qd;
+    int ws = -1;
+    int second = -1;
+    int written = 7;
+    demi_qtoken_t qt = 0;
+    demi_qresult_t qr;
+    CHECK_ERRNO(demi_create_pipe(&qd, "sets"), 0, "create_pipe");
+    CHECK_ERRNO(demi_pop(&qt, qd), 0, "pop");
+    CHECK_ERRNO(margay_waitset_create(&ws), 0, "waitset_create");
+    CHECK_ERRNO(margay_waitset_create(&second), 0, "waitset_create");
+    CHECK(ws >= 0 && second >= 0 && ws != second, "two handles");
+    CHECK_ERRNO(margay_waitset_add(ws, qt), 0, "waitset_add");
+    CHECK_ERRNO(margay_waitset_add(ws, qt), EEXIST, "waitset_add of what is in it");
+    CHECK_ERRNO(margay_waitset_add(second, qt), EEXIST, "waitset_add of what is in another");
+    CHECK_ERRNO(margay_waitset_take(&qr, ws, &AT_ONCE), ETIMEDOUT, "take of what has not completed");
+    CHECK_ERRNO(margay_waitset_take(&qr, second, NULL), EINVAL, "take from an empty set, for ever");
+    CHECK_ERRNO(margay_cancel(qt), 0, "cancel");
+    CHECK_ERRNO(demi_wait_next_n(&qr, 1, &written, &AT_ONCE), ETIMEDOUT, "wait_next_n leaves tokens of sets out");
+    CHECK(written == 0, "and gives none");
+    CHECK_ERRNO(margay_waitset_destroy(ws), 0, "waitset_destroy with a result in it");
+    CHECK_ERRNO(margay_waitset_add(ws, qt), EBADF, "waitset_add to what is gone");
+    CHECK_ERRNO(demi_wait_next_n(&qr, 1, &written, &LIMIT), 0, "wait_next_n gives it now");
+    CHECK(written == 1 && qr.qr_qt == qt && qr.qr_ret == ECANCELED, "the cancelled pop");
+    CHECK_ERRNO(margay_waitset_destroy(second), 0, "waitset_destroy");
+    CHECK_ERRNO(demi_close(qd), 0, "close");
+}
+
+/* Pointers that are not aligned, as they are inside packed structures. */
+static void unaligned(void)
+{
+    static unsigned char room[256];
+    unsigned char *odd = room + 1;
+    int qd;
+    demi_qtoken_t qt = 0;
+    int n;
+    CHECK_ERRNO(demi_create_pipe((int *)(void *)odd, "odd"), 0, "create_pipe into an odd place");
+    memcpy(&qd, odd, sizeof qd);
+    CHECK_ERRNO(demi_pop((demi_qtoken_t *)(void *)odd, qd), 0, "pop into an odd place");
+    memcpy(&qt, odd, sizeof qt);
+    memcpy(odd, &AT_ONCE, sizeof AT_ONCE);
+    CHECK_ERRNO(demi_wait((demi_qresult_t *)(room + 65), qt, (const struct timespec *)(void *)odd), ETIMEDOUT,
+                "wait with an odd timeout");
+    memcpy(odd, &qt, sizeof qt);
+    CHECK_ERRNO(demi_wait_any((demi_qresult_t *)(room + 65), &n, (const demi_qtoken_t *)(void *)odd, 1, &AT_ONCE), EINVAL,
+                "wait_any for tokens in an odd place");
+    CHECK_ERRNO(margay_wake((const margay_wake_handle_t *)(void *)odd), EINVAL, "wake of an odd handle");
+    CHECK_ERRNO(demi_close(qd), 0, "close");
+    CHECK_ERRNO(demi_wait((demi_qresult_t *)(room + 65), qt, &LIMIT), 0, "wait for the pop, into an odd place");
+}
+
 static void *wake_soon(void *handle)
 {
     const struct timespec pause = {0, 20000000};
     nanosleep(&pause, NULL);
     margay_wake(handle);
     return NULL;
+}
+
+static margay_wake_handle_t *signal_handle;
+static volatile sig_atomic_t signals;
+
+static void on_signal(int number)
+{
+    (void)number;
+    signals++;
+    if (signal_handle != NULL) {
+        margay_wake(signal_handle);
+    }
+}
+
+static void *signal_soon(void *thread)
+{
+    const struct timespec pause = {0, 20000000};
+    for (int i = 0; i < 3; i++) {
+        nanosleep(&pause, NULL);
+        pthread_kill(*(pthread_t *)thread, SIGUSR1);
+    }
+    return NULL;
+}
+
+static void *push_to_late(void *unused)
+{
+    const struct timespec pause = {0, 150000000};
+    int qd = -1;
+    (void)unused;
+    nanosleep(&pause, NULL);
+    if (demi_init(NULL) == 0 && demi_open_pipe(&qd, "signals") == 0) {
+        push_bytes(qd, "late", 4);
+    }
+    /* Ends with its LibOs and its queue open: the peer gets the message, then the end. */
+    return NULL;
+}
+
+static void signals_and_waits(void)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    pthread_t self = pthread_self();
+    pthread_t sender;
+    pthread_t late;
+    int qd;
+    demi_qtoken_t qt = 0;
+    demi_qresult_t qr;
+    demi_sgarray_t sga = {0};
+    CHECK(sigaction(SIGUSR1, &action, NULL) == 0, "a signal handler, without SA_RESTART");
+    CHECK_ERRNO(demi_create_pipe(&qd, "signals"), 0, "create_pipe");
+    CHECK_ERRNO(demi_pop(&qt, qd), 0, "pop");
+    CHECK(pthread_create(&sender, NULL, signal_soon, &self) == 0, "a thread that sends signals");
+    CHECK(pthread_create(&late, NULL, push_to_late, NULL) == 0, "a thread that pushes later");
+    CHECK_ERRNO(demi_wait(&qr, qt, NULL), 0, "wait for ever is not ended by signals");
+    CHECK(signals == 3, "which came");
+    bool popped = qr.qr_opcode == DEMI_OPC_POP;
+    CHECK(popped && holds_bytes(&qr.qr_value.sga, "late", 4), "but by the message");
+    CHECK_ERRNO(popped ? demi_sgafree(&qr.qr_value.sga) : EINVAL, 0, "free");
+    pthread_join(sender, NULL);
+    pthread_join(late, NULL);
+    int result = pop_message(qd, &sga);
+    CHECK_ERRNO(result, 0, "pop after the peer's thread has ended");
+    CHECK(result == 0 && sga.sga_segs[0].sgaseg_len == 0 && demi_sgafree(&sga) == 0, "gives the end of the stream");
+    CHECK_ERRNO(pop_message(qd, &sga), EPIPE, "pop after the end");
+
+    int quiet = -1;
+    CHECK_ERRNO(demi_create_pipe(&quiet, "quiet"), 0, "create_pipe");
+    CHECK_ERRNO(demi_pop(&qt, quiet), 0, "pop");
+    CHECK_ERRNO(margay_wake_handle_create(&signal_handle), 0, "wake_handle_create");
+    CHECK(pthread_create(&sender, NULL, signal_soon, &self) == 0, "a thread that sends signals");
+    CHECK_ERRNO(demi_wait(&qr, qt, NULL), EINTR, "wait for ever ends when the signal handler wakes it");
+    pthread_join(sender, NULL);
+    signal(SIGUSR1, SIG_DFL);
+    result = demi_wait(&qr, qt, &AT_ONCE);
+    CHECK(result == EINTR || result == ETIMEDOUT, "the later signals count once at most");
+    CHECK_ERRNO(margay_wake(signal_handle), 0, "wake");
+    CHECK_ERRNO(demi_close(qd), 0, "close is not ended by it");
+    CHECK_ERRNO(demi_wait(&qr, qt, NULL), EINTR, "and leaves it to the next wait");
+    CHECK_ERRNO(demi_close(quiet), 0, "close");
+    CHECK_ERRNO(demi_wait(&qr, qt, &LIMIT), 0, "wait for the pop");
+    CHECK_ERRNO(margay_wake_handle_destroy(signal_handle), 0, "wake_handle_destroy");
+    signal_handle = NULL;
+}
+
+/* What a child does with its copy of our LibOs, or does not, must not reach our pipes. */
+static void forks(void)
+{
+    int made = -1;
+    int opened = -1;
+    int status = -1;
+    demi_qtoken_t qt = 0;
+    demi_sgarray_t sga = {0};
+    CHECK_ERRNO(demi_create_pipe(&made, "fork"), 0, "create_pipe");
+    CHECK_ERRNO(demi_open_pipe(&opened, "fork"), 0, "open_pipe");
+    CHECK_ERRNO(push_bytes(opened, "before", 6), 0, "push");
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        int own = -1;
+        bool good = demi_pop(&qt, made) == ENOSYS && demi_close(made) == ENOSYS && margay_fini() == ENOSYS &&
+                    demi_init(NULL) == 0 && demi_pop(&qt, made) == EBADF && demi_create_pipe(&own, "child") == 0 &&
+                    demi_close(own) == 0 && margay_fini() == 0;
+        _exit(good ? 0 : 1);
+    }
+    CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0,
+          "a child has no LibOs, and can make one");
+    child = fork();
+    if (child == 0) {
+        exit(0);
+    }
+    CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0, "a child that just exits");
+    CHECK_ERRNO(push_bytes(opened, "after", 5), 0, "push after both");
+    int result = pop_message(made, &sga);
+    CHECK(result == 0 && holds_bytes(&sga, "before", 6) && demi_sgafree(&sga) == 0, "the first message is there");
+    result = pop_message(made, &sga);
+    CHECK(result == 0 && holds_bytes(&sga, "after", 5) && demi_sgafree(&sga) == 0, "and the second");
+    CHECK_ERRNO(push_bytes(made, "back", 4), 0, "push the other way");
+    result = pop_message(opened, &sga);
+    CHECK(result == 0 && holds_bytes(&sga, "back", 4) && demi_sgafree(&sga) == 0, "arrives");
+    CHECK_ERRNO(demi_close(made), 0, "close");
+    CHECK_ERRNO(demi_close(opened), 0, "close");
+}
+
+static void *wake_all_the_time(void *handle)
+{
+    for (int i = 0; i < 200000; i++) {
+        margay_wake(handle);
+    }
+    margay_wake_handle_destroy(handle);
+    return NULL;
+}
+
+/* Another thread wakes us while our LibOs ends, and long after. */
+static void wake_across_fini(void)
+{
+    for (int i = 0; i < 5; i++) {
+        pthread_t thread;
+        int qd;
+        demi_qtoken_t qt = 0;
+        demi_qresult_t qr;
+        margay_wake_handle_t *handle = NULL;
+        const struct timespec limit = {0, 500000};
+        int result = demi_init(NULL);
+        result = result != 0 ? result : margay_wake_handle_create(&handle);
+        result = result != 0 ? result : demi_create_pipe(&qd, "across");
+        result = result != 0 ? result : demi_pop(&qt, qd);
+        result = result != 0 ? result : pthread_create(&thread, NULL, wake_all_the_time, handle);
+        CHECK_ERRNO(result, 0, "a LibOs that another thread wakes all the time");
+        result = demi_wait(&qr, qt, &limit);
+        CHECK(result == EINTR || result == ETIMEDOUT, "wait");
+        CHECK_ERRNO(margay_fini(), 0, "fini meanwhile");
+        pthread_join(thread, NULL);
+    }
 }
 
 static void *other_thread(void *result)
@@ -439,8 +778,14 @@ int main(void)
     memory();
     timeouts();
     later_calls();
+    sets();
+    unaligned();
+    signals_and_waits();
+    forks();
     wake_and_readiness();
     after_fini();
+    wake_across_fini();
+    limits();
     CHECK(support_end() == 0, "nothing is left in the pipe directory");
     return check_done();
 }

@@ -211,6 +211,123 @@ static void shared_server(int qd)
     CHECK(good, "100 messages read where they were written");
 }
 
+/* One message out of several slots: the reader's array has one segment all the same. */
+static void joined_client(int qd)
+{
+    demi_sgarray_t pieces[3];
+    demi_sgarray_t go;
+    demi_qtoken_t qt;
+    demi_qresult_t qr;
+    CHECK_ERRNO(pop_message(qd, &go), 0, "pop of the first message");
+    CHECK_ERRNO(demi_sgafree(&go), 0, "free");
+    for (int round = 0; round < 20; round++) {
+        bool good = true;
+        for (size_t i = 0; i < 3; i++) {
+            good = good && margay_sgaalloc_on(&pieces[i], qd, 20000) == 0;
+            if (good) {
+                memset(pieces[i].sga_segs[0].sgaseg_buf, 'a' + (int)i, 20000);
+            }
+        }
+        good = good && margay_pushv(&qt, qd, pieces, 3) == 0 && demi_wait(&qr, qt, &LIMIT) == 0 &&
+               qr.qr_opcode == DEMI_OPC_PUSH;
+        for (size_t i = 0; good && i < 3; i++) {
+            good = demi_sgafree(&pieces[i]) == 0;
+        }
+        good = good && pop_message(qd, &go) == 0 && demi_sgafree(&go) == 0;
+        if (!good) {
+            CHECK_ERRNO(margay_last_errno(), 0, "sgaalloc_on, pushv, wait, free, pop");
+            return;
+        }
+    }
+    CHECK(true, "20 messages of three slots each: every slot came back");
+}
+
+static void joined_server(int qd)
+{
+    bool good = push_bytes(qd, "go", 2) == 0;
+    for (int round = 0; good && round < 20; round++) {
+        demi_sgarray_t sga;
+        demi_qtoken_t qt;
+        demi_qresult_t qr;
+        /* In place or not makes no difference to what several segments become. */
+        good = (round % 2 == 0 ? demi_pop(&qt, qd) : margay_pop_in_place(&qt, qd)) == 0 &&
+               demi_wait(&qr, qt, &LIMIT) == 0 && qr.qr_opcode == DEMI_OPC_POP;
+        if (!good) {
+            break;
+        }
+        sga = qr.qr_value.sga;
+        const char *bytes = sga.sga_segs[0].sgaseg_buf;
+        good = sga.sga_numsegs == 1 && sga.sga_segs[0].sgaseg_len == 60000;
+        for (size_t i = 0; good && i < 60000; i++) {
+            good = bytes[i] == (char)('a' + i / 20000);
+        }
+        if (round == 0) {
+            /* What was joined can be pushed like anything else. */
+            sga.sga_segs[0].sgaseg_buf = (char *)sga.sga_segs[0].sgaseg_buf + 19999;
+            sga.sga_segs[0].sgaseg_len = 2;
+        }
+        good = good && (round == 0 ? demi_push(&qt, qd, &sga) == 0 && demi_wait(&qr, qt, &LIMIT) == 0 &&
+                                         qr.qr_opcode == DEMI_OPC_PUSH
+                                   : push_bytes(qd, "ok", 2) == 0);
+        good = good && demi_sgafree(&sga) == 0 && demi_sgafree(&sga) == EINVAL;
+    }
+    CHECK(good, "20 messages of three slots each arrived as one segment");
+}
+
+/* Messages read where they lie. */
+static void in_place_client(int qd)
+{
+    static unsigned char bytes[3000];
+    demi_sgarray_t sga;
+    for (int i = 0; i < 200; i++) {
+        memset(bytes, i, sizeof bytes);
+        int result = push_bytes(qd, bytes, sizeof bytes);
+        if (result != 0) {
+            CHECK_ERRNO(result, 0, "push");
+            return;
+        }
+    }
+    CHECK(true, "200 messages pushed");
+    CHECK_ERRNO(pop_message(qd, &sga), 0, "pop of the answer");
+    CHECK(holds_bytes(&sga, "done", 4), "done");
+    CHECK_ERRNO(demi_sgafree(&sga), 0, "free");
+    CHECK_ERRNO(push_bytes(qd, "kept", 4), 0, "push of what is kept beyond the close");
+}
+
+static void in_place_server(int qd)
+{
+    demi_sgarray_t held[20];
+    demi_qtoken_t qt;
+    demi_qresult_t qr;
+    bool good = true;
+    for (int i = 0; good && i < 200; i++) {
+        good = margay_pop_in_place(&qt, qd) == 0 && demi_wait(&qr, qt, &LIMIT) == 0 && qr.qr_opcode == DEMI_OPC_POP;
+        if (!good) {
+            break;
+        }
+        held[i % 20] = qr.qr_value.sga;
+        if (i % 20 != 19) {
+            continue;
+        }
+        /* Twenty at once, freed in another order. */
+        for (int j = 0; j < 20; j++) {
+            demi_sgarray_t *sga = &held[j * 7 % 20];
+            const unsigned char *bytes = sga->sga_segs[0].sgaseg_buf;
+            unsigned char expected = (unsigned char)(i - 19 + j * 7 % 20);
+            good = good && sga->sga_segs[0].sgaseg_len == 3000 && bytes[0] == expected && bytes[2999] == expected &&
+                   demi_sgafree(sga) == 0 && demi_sgafree(sga) == EINVAL;
+        }
+    }
+    CHECK(good, "200 messages read in place and freed once");
+    CHECK_ERRNO(push_bytes(qd, "done", 4), 0, "push of the answer");
+    CHECK_ERRNO(margay_pop_in_place(&qt, qd), 0, "in-place pop of one more");
+    CHECK_ERRNO(demi_wait(&qr, qt, &LIMIT), 0, "wait for it");
+    good = qr.qr_opcode == DEMI_OPC_POP;
+    CHECK_ERRNO(demi_close(qd), 0, "close with it in hand");
+    CHECK(good && holds_bytes(&qr.qr_value.sga, "kept", 4), "it can still be read");
+    CHECK_ERRNO(good ? demi_sgafree(&qr.qr_value.sga) : EINVAL, 0, "and is freed as ever");
+}
+
 /* The waits that serve many operations. */
 static void waits_client(int qd)
 {
@@ -308,6 +425,8 @@ static void half_client(int qd)
     CHECK(sga.sga_numsegs == 1 && sga.sga_segs[0].sgaseg_len == 0, "gives length 0");
     CHECK_ERRNO(demi_sgafree(&sga), 0, "which is freed like any other");
     CHECK_ERRNO(demi_sgafree(&sga), EINVAL, "once");
+    CHECK_ERRNO(pop_message(qd, &sga), EPIPE, "pop after the end of the stream");
+    CHECK_ERRNO(margay_shutdown(qd, SHUT_WR), EPIPE, "a second shutdown");
 }
 
 static void half_server(int qd)
@@ -348,6 +467,15 @@ static void closing_server(int qd)
     CHECK_ERRNO(pop_message(qd, &sga), 0, "pop at the end of the stream");
     CHECK(sga.sga_segs[0].sgaseg_len == 0, "gives length 0");
     CHECK_ERRNO(demi_sgafree(&sga), 0, "free");
+    /* The end is in the ring; that the peer has closed the other direction as well is news that come behind it. */
+    const struct timespec pause = {0, 1000000};
+    int result = 0;
+    for (int i = 0; i < 1000 && result == 0; i++) {
+        nanosleep(&pause, NULL);
+        margay_poll();
+        result = push_bytes(qd, "too late", 8);
+    }
+    CHECK_ERRNO(result, EPIPE, "push to a peer that has closed");
 }
 
 /* A peer that dies; must be the last scene. */
@@ -371,6 +499,7 @@ static void death_server(int qd)
     CHECK(holds_bytes(&sga, "testament", 9), "as it was pushed");
     CHECK_ERRNO(demi_sgafree(&sga), 0, "free");
     CHECK_ERRNO(pop_message(qd, &sga), ECONNRESET, "pop from a peer that is dead");
+    CHECK_ERRNO(push_bytes(qd, "hello?", 6), ECONNRESET, "push to it");
 }
 
 static const struct {
@@ -380,7 +509,8 @@ static const struct {
 } SCENES[] = {
     {"echo", echo_server, echo_client},          {"segments", segments_server, segments_client},
     {"parts", parts_server, parts_client},       {"sizes", sizes_server, sizes_client},
-    {"shared", shared_server, shared_client},    {"waits", waits_server, waits_client},
+    {"shared", shared_server, shared_client},    {"joined", joined_server, joined_client},
+    {"in-place", in_place_server, in_place_client}, {"waits", waits_server, waits_client},
     {"half", half_server, half_client},          {"closing", closing_server, closing_client},
     {"death", death_server, death_client},
 };
@@ -400,7 +530,7 @@ static int run(bool server)
         }
         (server ? SCENES[i].server : SCENES[i].client)(qd);
         result = demi_close(qd);
-        CHECK(result == 0 || (result == EBADF && !server), "close, unless the scene has done it");
+        CHECK(result == 0 || result == EBADF, "close, unless the scene has done it");
     }
     CHECK_ERRNO(margay_fini(), 0, "fini");
     return check_failures == 0 ? 0 : 1;

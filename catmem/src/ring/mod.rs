@@ -15,10 +15,14 @@
 //! the record is published. A record's payload may go around the ring's end; a header never does.
 
 pub mod consumer;
+#[cfg(all(test, loom))]
+mod loom_tests;
 pub mod memory;
 pub mod producer;
 pub mod record;
 pub mod release;
+#[cfg(all(test, not(loom)))]
+mod tests;
 
 pub use consumer::Consumer;
 pub use memory::{Memory, SharedMemory};

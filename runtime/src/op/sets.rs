@@ -4,7 +4,7 @@
 
 use super::Completion;
 use super::list::{List, NONE};
-use super::table::{Ops, State};
+use super::table::{Ops, Slot, State};
 use crate::{Errno, Error, Qt, Result};
 
 /// A wait set's index and generation.
@@ -30,7 +30,7 @@ impl Ops {
     /// `EINVAL` if one of them is not pending.
     pub fn ask(&mut self, qts: &[Qt]) -> Result<()> {
         self.settle();
-        self.call = self.call.wrapping_add(1).max(1);
+        self.call += 1;
         self.hit = None;
         let mut oldest: Option<u64> = None;
         for (position, &qt) in qts.iter().enumerate() {
@@ -48,6 +48,7 @@ impl Ops {
 
     /// The first of the asked tokens that finished, with its place in the list.
     pub fn take_asked(&mut self) -> Option<(usize, Completion)> {
+        self.settle();
         let index = self.hit.take()?;
         let position = self.slots[index as usize].position as usize;
         Some((position, self.deliver(index)))
@@ -90,9 +91,33 @@ impl Ops {
         self.sets[set].members += 1;
         if matches!(slot.state, State::Done(_)) {
             Self::unlink(&mut self.slots, &mut self.done, index);
-            Self::link(&mut self.slots, &mut self.sets[set].done, index);
+            let list = &mut self.sets[set].done;
+            let behind = list.tail;
+            Self::link_by_age(&mut self.slots, list, index, behind);
         }
         Ok(())
+    }
+
+    /// Links a finished operation behind the ones that finished before it, looking from `behind` towards the head.
+    /// Gives what it stands behind now.
+    fn link_by_age(slots: &mut [Slot], list: &mut List, index: u32, mut behind: u32) -> u32 {
+        while behind != NONE && slots[behind as usize].finished > slots[index as usize].finished {
+            behind = slots[behind as usize].prev;
+        }
+        let next = if behind == NONE { list.head } else { slots[behind as usize].next };
+        slots[index as usize].prev = behind;
+        slots[index as usize].next = next;
+        if behind == NONE {
+            list.head = index;
+        } else {
+            slots[behind as usize].next = index;
+        }
+        if next == NONE {
+            list.tail = index;
+        } else {
+            slots[next as usize].prev = index;
+        }
+        behind
     }
 
     /// The oldest completion of this set; `None` if none has finished.
@@ -100,6 +125,8 @@ impl Ops {
     /// # Errors
     /// `EINVAL` for a closed set.
     pub fn take_from_set(&mut self, id: SetId) -> Result<Option<Completion>> {
+        // The slot that comes free must not get in front of the one that the fresh completion stands for.
+        self.settle();
         let set = self.set(id)?;
         Ok(match self.sets[set].done.head {
             NONE => None,
@@ -121,9 +148,12 @@ impl Ops {
     /// `EINVAL` if it is closed already.
     pub fn close_set(&mut self, id: SetId) -> Result<()> {
         let set = self.set(id)?;
-        while let Some(index) = Some(self.sets[set].done.head).filter(|&head| head != NONE) {
+        self.settle();
+        // Newest first, so that the place in the other list only moves towards its head.
+        let mut behind = self.done.tail;
+        while let Some(index) = Some(self.sets[set].done.tail).filter(|&tail| tail != NONE) {
             Self::unlink(&mut self.slots, &mut self.sets[set].done, index);
-            Self::link(&mut self.slots, &mut self.done, index);
+            behind = Self::link_by_age(&mut self.slots, &mut self.done, index, behind);
         }
         for slot in self.slots.iter_mut().filter(|slot| slot.set == set as u32) {
             slot.set = NONE;

@@ -61,7 +61,7 @@ pub(super) struct Slot {
     /// The wait set that gets the completion, or `NONE`.
     pub(super) set: u32,
     /// The `wait_any` call that asked for this token last, and where it stood in its list.
-    pub(super) asked: u32,
+    pub(super) asked: u64,
     pub(super) position: u32,
     /// When it finished, in completions.
     pub(super) finished: u64,
@@ -91,7 +91,7 @@ pub struct Ops {
     finished: u64,
     pub(super) sets: Vec<Set>,
     /// The number of the current `wait_any`, and the first of its tokens that finished.
-    pub(super) call: u32,
+    pub(super) call: u64,
     pub(super) hit: Option<u32>,
 }
 
@@ -347,30 +347,32 @@ impl Ops {
     /// `EINVAL` for a token that is not pending.
     #[inline]
     pub fn take(&mut self, qt: Qt) -> Result<Option<Completion>> {
-        match self.take_fresh(qt) {
-            Some(completion) => Ok(Some(completion)),
-            None => self.take_settled(qt),
-        }
+        if self.is_fresh(qt) { Ok(Some(self.take_fresh())) } else { self.take_settled(qt) }
     }
 
-    /// Takes the completion of the operation that finished last, if this is its token.
+    /// Whether this is the token of the fresh completion.
     #[inline]
-    pub fn take_fresh(&mut self, qt: Qt) -> Option<Completion> {
-        if self.fresh.qt != Some(qt) {
-            return None;
-        }
-        self.fresh.qt = None;
+    pub fn is_fresh(&self, qt: Qt) -> bool {
+        self.fresh.qt == Some(qt)
+    }
+
+    /// Takes the fresh completion. The caller knows that there is one; if not, what it gets has failed with `EINVAL`.
+    #[inline]
+    pub fn take_fresh(&mut self) -> Completion {
+        let Some(qt) = self.fresh.qt.take() else {
+            return Completion { qd: self.fresh.qd, qt: Qt::from_raw(0), outcome: Outcome::Failed(STALE) };
+        };
         if let Some(slot) = self.slots.get_mut(qt.index()) {
             slot.generation = next_generation(slot.generation);
         }
-        Some(Completion { qd: self.fresh.qd, qt, outcome: self.fresh.outcome.lift() })
+        Completion { qd: self.fresh.qd, qt, outcome: self.fresh.outcome.lift() }
     }
 
     /// As [`take`](Self::take), for a token that is not the fresh one.
     ///
     /// # Errors
     /// As [`take`](Self::take).
-    pub fn take_settled(&mut self, qt: Qt) -> Result<Option<Completion>> {
+    fn take_settled(&mut self, qt: Qt) -> Result<Option<Completion>> {
         self.settle();
         let index = self.index(qt)?;
         if !matches!(self.slots[index as usize].state, State::Done(_)) {
@@ -408,21 +410,44 @@ impl Ops {
         }
     }
 
-    /// The FIFO's first operation has ended, and its completion is handed out without a detour.
+    /// The FIFO's first operation has ended and is waited for: its completion becomes the fresh one.
     #[inline]
-    pub fn take_first(&mut self, fifo: &mut Fifo, outcome: Outcome) -> Option<Completion> {
-        let index = fifo.head;
-        let slot = self.slots.get_mut(index as usize)?;
-        let (qd, qt, next) = (slot.qd, Qt::new(index, slot.generation), slot.next);
-        fifo.head = next;
-        match self.slots.get_mut(next as usize) {
-            Some(next) => next.prev = NONE,
-            None => fifo.tail = NONE,
-        }
-        // The slot goes to the front of the free ones: the fresh completion, which stands for the first, must not be there.
+    pub fn freshen_first(&mut self, fifo: &mut Fifo, outcome: Outcome) {
         self.settle();
-        self.release(index);
-        Some(Completion { qd, qt, outcome })
+        let index = fifo.head;
+        if index == NONE {
+            return;
+        }
+        Self::unlink(&mut self.slots, fifo, index);
+        self.freshen_slot(index);
+        self.fresh.outcome = outcome;
+    }
+
+    /// The completion of this token becomes the fresh one, if it has finished. False if it has not.
+    ///
+    /// # Errors
+    /// `EINVAL` for a token that is not pending.
+    pub fn freshen(&mut self, qt: Qt) -> Result<bool> {
+        if self.is_fresh(qt) {
+            return Ok(true);
+        }
+        let Some(Completion { qd, outcome, .. }) = self.take_settled(qt)? else { return Ok(false) };
+        // Taken: its slot is the first free one, one generation on. It is the fresh one's now, as it was before.
+        self.slots[qt.index()].generation = qt.generation();
+        self.fresh = Fresh { qt: Some(qt), qd, outcome };
+        Ok(true)
+    }
+
+    /// Frees a slot for the sake of the fresh completion, which keeps its token.
+    #[inline]
+    fn freshen_slot(&mut self, index: u32) {
+        let slot = &mut self.slots[index as usize];
+        self.fresh.qt = Some(Qt::new(index, slot.generation));
+        self.fresh.qd = slot.qd;
+        slot.set = NONE;
+        slot.next = self.free;
+        slot.state = State::Free;
+        self.free = index;
     }
 
     /// The queue and direction of a token that has not finished.

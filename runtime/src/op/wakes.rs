@@ -11,7 +11,7 @@ pub struct Wakes {
     summary: Vec<u64>,
     /// Bit 2q is queue q's [`Direction::Push`], bit 2q + 1 its [`Direction::Pop`].
     words: Vec<u64>,
-    /// The word that the last scan stopped in: the next one starts behind it, so that no queue waits for ever.
+    /// The bit behind the one that was taken last: the next scan starts there, so that no queue waits for ever.
     cursor: usize,
 }
 
@@ -49,21 +49,31 @@ impl Wakes {
         if self.is_empty() {
             return None;
         }
-        let word = self.next_word()?;
-        let bit = self.words[word].trailing_zeros() as usize;
-        self.words[word] &= self.words[word] - 1;
+        let (word, bit) = self.next_bit()?;
+        self.words[word] &= !(1 << bit);
         if self.words[word] == 0 {
             self.summary[word / 64] &= !(1 << (word % 64));
-            self.cursor = word + 1;
-        } else {
-            self.cursor = word;
         }
+        self.cursor = word * 64 + bit + 1;
         let direction = if bit.is_multiple_of(2) { Direction::Push } else { Direction::Pop };
         Some(((word * 64 + bit) as u32 / 2, direction))
     }
 
-    fn next_word(&self) -> Option<usize> {
-        let start = if self.cursor < self.words.len() { self.cursor } else { 0 };
+    /// The first set bit at or behind the cursor, going round.
+    #[inline]
+    fn next_bit(&self) -> Option<(usize, usize)> {
+        let (word, shift) = (self.cursor / 64, self.cursor % 64);
+        let rest = self.words.get(word).map_or(0, |bits| bits & (u64::MAX << shift));
+        if rest != 0 {
+            return Some((word, rest.trailing_zeros() as usize));
+        }
+        let word = self.next_word(word + 1)?;
+        Some((word, self.words[word].trailing_zeros() as usize))
+    }
+
+    /// The first word with a set bit at or behind this one, going round.
+    fn next_word(&self, start: usize) -> Option<usize> {
+        let start = if start < self.words.len() { start } else { 0 };
         let (from, shift) = (start / 64, start % 64);
         let first = self.summary[from] & (u64::MAX << shift);
         if first != 0 {

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Two transports in one process, driven step by step, so that what happens between a look and a sleep is chosen here.
+
+use super::*;
+use crate::testing::Scratch;
+use core::num::NonZeroUsize;
+use runtime::buf::Classes;
+use runtime::reactor::Events;
+
+/// Any single wait; none of them is reached unless a wake-up is lost.
+const LIMIT: Duration = Duration::from_secs(10);
+const QUEUE: QueueId = 0;
+const RING: usize = 4096;
+
+/// One LibOs, reduced to what its transport needs.
+struct Side {
+    reactor: Rc<Reactor>,
+    catmem: Catmem,
+    pools: Pools,
+    wakes: Wakes,
+    events: Events,
+}
+
+impl Side {
+    fn new(directory: &Scratch) -> Self {
+        let reactor = Reactor::new().unwrap();
+        let pools = Pools::new(&Classes::default()).unwrap();
+        let settings = Settings {
+            directory: Some(directory.path().into()),
+            sizes: Sizes { ring_order: 12, slot_order: 12, slots: 8 },
+            max_message: 1 << 20,
+            handshake_timeout: LIMIT,
+        };
+        let catmem = Catmem::new(settings, Rc::clone(&reactor), pools.clone(), 0);
+        let mut wakes = Wakes::default();
+        wakes.grow(64);
+        Self { reactor, catmem, pools, wakes, events: Events::new() }
+    }
+
+    /// What the LibOs does in one round, waiting for events for so long.
+    fn round(&mut self, timeout: Duration) {
+        let timeout = if self.reactor.has_ready_tasks() { Duration::ZERO } else { timeout };
+        self.reactor.collect(Some(timeout), &mut self.events).unwrap();
+        for &event in &self.events.clone() {
+            self.catmem.event(event, &mut self.wakes);
+        }
+        self.reactor.refresh_clock();
+        self.reactor.run_tasks(64);
+        self.catmem.poll(&mut self.wakes);
+    }
+
+    fn woken(&mut self) -> Vec<(QueueId, Direction)> {
+        std::iter::from_fn(|| self.wakes.take()).collect()
+    }
+
+    fn message(&self, bytes: &[u8]) -> Sga {
+        self.pools.alloc_copy(bytes).unwrap().into()
+    }
+
+    fn pop(&mut self, pipe: Handle) -> Poll<Result<Vec<u8>>> {
+        self.catmem.pop(pipe, PopMode::Whole).map_ok(|message| message.to_vec())
+    }
+}
+
+fn bytes(len: usize) -> Vec<u8> {
+    (0..len).map(|i| (i % 251) as u8).collect()
+}
+
+/// A creator and an opener that have met, with their pipes.
+fn pair(directory: &Scratch) -> ([Side; 2], [Handle; 2]) {
+    let (mut creator, mut opener) = (Side::new(directory), Side::new(directory));
+    let made = creator.catmem.create_pipe(QUEUE, "p").unwrap();
+    let opened = opener.catmem.open_pipe(QUEUE, "p").unwrap();
+    while creator.catmem.pipe(made).unwrap().connection.is_none() {
+        creator.round(LIMIT);
+    }
+    while opener.catmem.pipe(opened).unwrap().connection.is_none() {
+        opener.round(LIMIT);
+    }
+    creator.woken();
+    opener.woken();
+    ([creator, opener], [made, opened])
+}
+
+/// Pushes until the ring is full; gives the message that did not fit, and how many did.
+fn fill(side: &mut Side, pipe: Handle, len: usize) -> (Sga, usize) {
+    for count in 0.. {
+        let mut message = side.message(&bytes(len));
+        match side.catmem.push(pipe, &mut message) {
+            Poll::Ready(pushed) => pushed.unwrap(),
+            Poll::Pending => return (message, count),
+        }
+    }
+    unreachable!()
+}
+
+#[test]
+fn a_part_of_a_message_wakes_a_sleeping_reader() {
+    let directory = Scratch::new();
+    let ([mut writer, mut reader], [made, opened]) = pair(&directory);
+    assert!(reader.pop(opened).is_pending());
+    assert_eq!(reader.catmem.arm(), Armed::Quiet);
+
+    // Longer than the ring: it can go on only once the reader has taken the first pieces.
+    let mut message = writer.message(&bytes(3 * RING));
+    assert!(writer.catmem.push(made, &mut message).is_pending());
+    reader.round(LIMIT);
+    assert_eq!(reader.woken(), [(QUEUE, Direction::Push), (QUEUE, Direction::Pop)], "the bell did not ring");
+
+    let mut pushed = false;
+    for _ in 0..100 {
+        pushed = pushed || writer.catmem.push(made, &mut message).is_ready();
+        if let Poll::Ready(popped) = reader.pop(opened) {
+            assert!(pushed && popped.unwrap() == bytes(3 * RING));
+            return;
+        }
+    }
+    panic!("the message did not arrive");
+}
+
+#[test]
+fn credit_that_is_seen_while_arming_is_not_forgotten() {
+    let directory = Scratch::new();
+    let ([mut writer, mut reader], [made, opened]) = pair(&directory);
+    let (mut message, count) = fill(&mut writer, made, 900);
+    writer.catmem.poll(&mut writer.wakes);
+    assert_eq!(writer.woken(), []);
+    for _ in 0..count {
+        assert!(reader.pop(opened).is_ready());
+    }
+    // It comes between the look and the sleep, and no more ever comes.
+    assert_eq!(writer.catmem.arm(), Armed::Ready);
+    writer.catmem.poll(&mut writer.wakes);
+    assert_eq!(writer.woken(), [(QUEUE, Direction::Push)]);
+    assert!(writer.catmem.push(made, &mut message).is_ready());
+}
+
+#[test]
+fn credit_wakes_a_sleeping_writer() {
+    let directory = Scratch::new();
+    let ([mut writer, mut reader], [made, opened]) = pair(&directory);
+    let (mut message, count) = fill(&mut writer, made, 900);
+    assert_eq!(writer.catmem.arm(), Armed::Quiet);
+    for _ in 0..count {
+        assert!(reader.pop(opened).is_ready());
+    }
+    writer.round(LIMIT);
+    assert!(writer.woken().contains(&(QUEUE, Direction::Push)));
+    assert!(writer.catmem.push(made, &mut message).is_ready());
+}
+
+#[test]
+fn ids_that_come_back_during_an_allocation_are_not_forgotten() {
+    let directory = Scratch::new();
+    let ([mut writer, mut reader], [made, opened]) = pair(&directory);
+    let slot = writer.catmem.alloc(made, RING).unwrap();
+    let segments = |count| {
+        let mut message = Sga::new();
+        (0..count).for_each(|_| message.push_back(slot.view().unwrap()).unwrap());
+        message
+    };
+    let mut lent = Vec::new();
+    for _ in 0..4 {
+        assert!(writer.catmem.push(made, &mut segments(64)).is_ready());
+        let Poll::Ready(Ok(message)) = reader.catmem.pop(opened, PopMode::Whole) else { panic!("nothing to pop") };
+        assert_eq!((message.segments(), message.len()), (64, 64 * RING));
+        lent.push(message);
+    }
+    let mut blocked = segments(64);
+    assert!(writer.catmem.push(made, &mut blocked).is_pending());
+    writer.catmem.poll(&mut writer.wakes);
+    assert_eq!(writer.woken(), []);
+    lent.clear();
+    writer.catmem.alloc(made, 1).unwrap();
+    writer.catmem.poll(&mut writer.wakes);
+    assert_eq!(writer.woken(), [(QUEUE, Direction::Push)]);
+    assert!(writer.catmem.push(made, &mut blocked).is_ready());
+}
+
+#[test]
+fn an_empty_segment_does_not_break_the_pipe() {
+    let directory = Scratch::new();
+    let ([mut writer, mut reader], [made, opened]) = pair(&directory);
+    let mut message = Sga::new();
+    for len in [1000, 0, 2000] {
+        let mut buf = writer.catmem.alloc(made, len).unwrap();
+        buf.get_mut().unwrap().copy_from_slice(&bytes(len));
+        message.push_back(buf).unwrap();
+    }
+    assert!(writer.catmem.push(made, &mut message).is_ready());
+    let Poll::Ready(popped) = reader.pop(opened) else { panic!("nothing to pop") };
+    assert_eq!(popped.unwrap(), [bytes(1000), bytes(2000)].concat());
+}
+
+#[test]
+fn a_close_that_waits_for_a_silent_opener_goes_on_without_it() {
+    let directory = Scratch::new();
+    let mut creator = Side::new(&directory);
+    let made = creator.catmem.create_pipe(QUEUE, "p").unwrap();
+    let silent = Directory::open(directory.path()).unwrap().connect(&PipeName::new("p").unwrap()).unwrap();
+    creator.round(LIMIT);
+    creator.round(LIMIT);
+    assert!(creator.catmem.close(made).is_pending());
+    creator.woken();
+    drop(silent);
+    for _ in 0..3 {
+        creator.round(LIMIT / 10);
+        if creator.woken().contains(&(QUEUE, Direction::Push)) {
+            assert!(creator.catmem.close(made).is_ready());
+            return;
+        }
+    }
+    panic!("nobody said that the opener is gone");
+}
+
+#[test]
+fn what_a_dead_peer_published_is_popped_before_the_error() {
+    let directory = Scratch::new();
+    let ([mut writer, mut reader], [made, opened]) = pair(&directory);
+    assert!(writer.catmem.push(made, &mut writer.pools.alloc_copy(b"whole").unwrap().into()).is_ready());
+    // Half of this one is published when it dies.
+    let mut message = writer.message(&bytes(2 * RING));
+    assert!(writer.catmem.push(made, &mut message).is_pending());
+    drop(writer);
+
+    reader.round(LIMIT);
+    let Poll::Ready(Ok(part)) = reader.catmem.pop(opened, PopMode::AtMost(NonZeroUsize::MIN)) else { panic!() };
+    assert_eq!(part.to_vec(), b"w");
+    let Poll::Ready(rest) = reader.pop(opened) else { panic!() };
+    assert_eq!(rest.unwrap(), b"hole");
+    let died = (0..10).find_map(|_| match reader.pop(opened) {
+        Poll::Ready(popped) => Some(popped.unwrap_err().errno()),
+        Poll::Pending => None,
+    });
+    assert_eq!(died, Some(Errno::CONNRESET));
+    let Poll::Ready(pushed) = reader.catmem.push(opened, &mut message) else { panic!() };
+    assert_eq!(pushed.unwrap_err().errno(), Errno::CONNRESET);
+}
+
+#[test]
+fn cold_pipes_wake_by_their_bells() {
+    const PIPES: usize = 3 * HOT_PIPES_MAX;
+    let directory = Scratch::new();
+    let (mut creator, mut opener) = (Side::new(&directory), Side::new(&directory));
+    creator.wakes.grow(PIPES);
+    opener.wakes.grow(PIPES);
+    let mut pipes = Vec::new();
+    for queue in 0..PIPES as QueueId {
+        let made = creator.catmem.create_pipe(queue, &format!("p{queue}")).unwrap();
+        pipes.push((made, opener.catmem.open_pipe(queue, &format!("p{queue}")).unwrap()));
+        while creator.catmem.pipe(made).unwrap().connection.is_none() {
+            creator.round(LIMIT);
+            opener.round(Duration::ZERO);
+        }
+    }
+    for &(_, opened) in &pipes {
+        assert!(opener.pop(opened).is_pending());
+    }
+    opener.woken();
+    assert!(opener.catmem.hot.len() <= HOT_PIPES_MAX);
+    // One by one, hot or cold, after a sleep of the reader or in its stride.
+    for (queue, &(made, opened)) in pipes.iter().enumerate() {
+        if queue % 2 == 0 {
+            assert_eq!(opener.catmem.arm(), Armed::Quiet);
+        }
+        assert!(creator.catmem.push(made, &mut creator.pools.alloc_copy(&[queue as u8]).unwrap().into()).is_ready());
+        opener.round(if queue % 2 == 0 { LIMIT } else { Duration::ZERO });
+        opener.catmem.disarm();
+        assert!(opener.woken().contains(&(queue as QueueId, Direction::Pop)), "pipe {queue}");
+        let Poll::Ready(popped) = opener.pop(opened) else { panic!("nothing in pipe {queue}") };
+        assert_eq!(popped.unwrap(), [queue as u8]);
+        assert!(opener.pop(opened).is_pending());
+    }
+}

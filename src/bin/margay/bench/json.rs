@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A run as JSON, for programs.
+//!
+//! ```text
+//! { "schema": "margay-bench-catmem/1",      changes when a key changes its meaning or goes
+//!   "version": "0.1.0", "quick": false, "rounds": 25,
+//!   "machine": { "processor", "kernel", "cores": [server, client] },
+//!   "goals": [ { "title", "series", "limit_series", "unit", "figure", "limit", "ratio", "asked", "bound", "holds" } ],
+//!   "series": [ { "key", "size", "unit", "median", "blocks": [..], "percentiles": { "50": 301, .. } } ] }
+//! ```
+//! `unit` of a series is `ns` (per message or round trip) or `share` (of a core), that of a goal also `messages/s` or
+//! `bytes/s`. `ratio` is that of figure to limit within each round, and the median of these. `asked` is `ratio<=`, `ratio>=`, `figure<=`, `figure>=` or null, and `bound`
+//! what follows it. Percentiles are in nanoseconds, of what was timed one by one; those that too little was timed for
+//! are left out.
+
+use super::Run;
+use super::catmem::{Asked, GOALS, Told};
+use super::report::judge;
+use super::stats::PERCENTILES;
+use anyhow::Result;
+use serde_json::{Map, Value, json};
+
+/// The whole run.
+pub fn text(run: &Run) -> Result<String> {
+    let mut goals = Vec::new();
+    for goal in &GOALS {
+        let verdict = judge(run, goal)?;
+        let (asked, bound) = match goal.asked {
+            Asked::TimesLimit(bound) => (Some("ratio<="), Some(bound)),
+            Asked::OfLimit(bound) => (Some("ratio>="), Some(bound)),
+            Asked::AtMost(bound) => (Some("figure<="), Some(bound)),
+            Asked::AtLeast(bound) => (Some("figure>="), Some(bound)),
+            Asked::Nothing => (None, None),
+        };
+        goals.push(json!({
+            "title": goal.title, "series": goal.key, "limit_series": goal.limit, "unit": unit(goal.told),
+            "figure": verdict.figure, "limit": verdict.limit, "ratio": verdict.ratio,
+            "asked": asked, "bound": bound, "holds": verdict.holds,
+        }));
+    }
+    let series = run.series.iter().map(|series| {
+        let percentiles: Map<String, Value> = PERCENTILES
+            .iter()
+            .filter_map(|&percentile| Some((percentile.to_string(), series.percentile(percentile)?.into())))
+            .collect();
+        let unit = if series.key.starts_with("margay/idle") { "share" } else { "ns" };
+        json!({
+            "key": series.key, "size": series.size, "unit": unit, "median": series.median(),
+            "blocks": series.blocks, "percentiles": percentiles,
+        })
+    });
+    let all = json!({
+        "schema": "margay-bench-catmem/1", "version": env!("CARGO_PKG_VERSION"), "quick": run.quick,
+        "rounds": run.rounds, "machine": run.machine, "goals": goals, "series": series.collect::<Vec<_>>(),
+    });
+    Ok(format!("{all:#}\n"))
+}
+
+fn unit(told: Told) -> &'static str {
+    match told {
+        Told::Time => "ns",
+        Told::Rate => "messages/s",
+        Told::Bandwidth => "bytes/s",
+        Told::Share => "share",
+    }
+}

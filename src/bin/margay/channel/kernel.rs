@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the kernel has for two processes of one host: a Unix stream socket and pipes. Blocking calls, sizes of the
+//! kernel's buffers as they are by default, one write and one read per message as far as the kernel allows.
+
+use super::Channel;
+use anyhow::{Context, Result, bail};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use rustix::pipe::{PipeFlags, pipe_with};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+
+/// One end.
+pub struct Kernel<R, W> {
+    reader: R,
+    writer: W,
+    message: Vec<u8>,
+}
+
+/// A connected pair of sockets.
+pub fn socket_descriptors() -> Result<[Vec<OwnedFd>; 2]> {
+    let (a, b) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+        .context("cannot make a socket pair")?;
+    Ok([vec![a], vec![b]])
+}
+
+/// Two pipes; each side gets the end that it reads, then the one that it writes.
+pub fn pipe_descriptors() -> Result<[Vec<OwnedFd>; 2]> {
+    let pipe = || pipe_with(PipeFlags::CLOEXEC).context("cannot make a pipe");
+    let ((read_a, write_a), (read_b, write_b)) = (pipe()?, pipe()?);
+    Ok([vec![read_a, write_b], vec![read_b, write_a]])
+}
+
+/// One end of a pair of sockets.
+pub fn socket(fd: OwnedFd, size: usize) -> Result<Kernel<UnixStream, UnixStream>> {
+    let reader = UnixStream::from(fd);
+    let writer = reader.try_clone().context("cannot use a socket twice")?;
+    Ok(Kernel { reader, writer, message: vec![7; size] })
+}
+
+/// One end of two pipes.
+pub fn pipe(fds: Vec<OwnedFd>, size: usize) -> Result<Kernel<File, File>> {
+    let Ok([reader, writer]) = <[OwnedFd; 2]>::try_from(fds) else { bail!("two descriptors make an end of two pipes") };
+    Ok(Kernel { reader: reader.into(), writer: writer.into(), message: vec![7; size] })
+}
+
+impl<R: Read, W: Write> Channel for Kernel<R, W> {
+    fn send(&mut self) -> Result<()> {
+        self.writer.write_all(&self.message).context("write")
+    }
+
+    fn receive(&mut self) -> Result<()> {
+        self.reader.read_exact(&mut self.message).context("read")
+    }
+}

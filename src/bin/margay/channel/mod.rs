@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What carries messages between the two processes: a Margay pipe, what the kernel has, and bare shared memory as the
+//! limit of what any of them can reach.
+
+mod copy_ring;
+mod futex;
+mod kernel;
+mod pipe;
+mod shared;
+mod two_line;
+
+use crate::measure;
+use crate::process::job::{Job, Pattern, Report, Role};
+use crate::process::worker::Teller;
+use crate::units;
+use anyhow::{Context, Result, bail};
+use catmem::mapping::Mapping;
+use serde::{Deserialize, Serialize};
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+/// One end of something that carries messages of one size.
+pub trait Channel {
+    /// Sends one message.
+    fn send(&mut self) -> Result<()>;
+
+    /// Takes one message.
+    fn receive(&mut self) -> Result<()>;
+
+    /// Waits for so long for a message that does not come.
+    fn wait_in_vain(&mut self, _time: Duration) -> Result<()> {
+        bail!("only a Margay pipe can wait without being held up")
+    }
+}
+
+/// What the reader does with a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Read {
+    /// Copies it out of shared memory.
+    Copy,
+    /// Reads every byte where it lies.
+    InPlace,
+}
+
+/// How a Margay pipe is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PipeUse {
+    /// Bytes per message.
+    pub size: usize,
+    /// What the reader does.
+    pub read: Read,
+    /// Fill memory of the pipe itself and hand it over, instead of pushing private memory.
+    pub handed_over: bool,
+    /// How the two sides wait.
+    pub wait: Wait,
+}
+
+/// How the two sides of a Margay pipe wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Wait {
+    /// As the configuration says that `CONFIG_PATH` names.
+    Configured,
+    /// As it is without a configuration.
+    Default,
+    /// Both poll for ever.
+    Poll,
+    /// The server sleeps at once, the client polls.
+    ServerSleeps,
+}
+
+/// What carries the messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kind {
+    /// One word in one cache line per direction: the limit of a round trip.
+    TwoLine {
+        /// Whether 64 bytes of payload go with the word.
+        loaded: bool,
+    },
+    /// Slots of shared memory, each with a word that says it is full: the limit of what copies.
+    CopyRing {
+        /// Bytes per message.
+        size: usize,
+        /// What the reader does.
+        read: Read,
+    },
+    /// A server that sleeps on a word of shared memory: the limit of a wake-up.
+    Futex,
+    /// A Unix stream socket.
+    UnixSocket {
+        /// Bytes per message.
+        size: usize,
+    },
+    /// Two kernel pipes.
+    KernelPipe {
+        /// Bytes per message.
+        size: usize,
+    },
+    /// A Margay pipe.
+    Margay(PipeUse),
+}
+
+impl Kind {
+    /// A Margay pipe whose sides poll, read by copying.
+    pub fn margay(size: usize) -> Self {
+        Self::Margay(PipeUse { size, read: Read::Copy, handed_over: false, wait: Wait::Poll })
+    }
+
+    /// What people call it.
+    pub fn title(self) -> String {
+        match self {
+            Self::TwoLine { loaded: false } => "two cache lines".to_owned(),
+            Self::TwoLine { loaded: true } => "two cache lines, 64 B beside".to_owned(),
+            Self::CopyRing { size, read: Read::Copy } => format!("bare copy in and out, {}", units::size(size)),
+            Self::CopyRing { size, read: Read::InPlace } => format!("bare copy in, {}", units::size(size)),
+            Self::Futex => "bare futex".to_owned(),
+            Self::UnixSocket { size } => format!("Unix stream socket, {}", units::size(size)),
+            Self::KernelPipe { size } => format!("kernel pipe, {}", units::size(size)),
+            Self::Margay(PipeUse { size, .. }) => format!("Margay pipe, {}", units::size(size)),
+        }
+    }
+}
+
+/// What each side needs to reach the other, made by whoever starts them.
+pub fn descriptors(kind: Kind) -> Result<[Vec<OwnedFd>; 2]> {
+    let memory = |len| -> Result<[Vec<OwnedFd>; 2]> {
+        let (_, fd) = Mapping::create(len).context("cannot make shared memory")?;
+        Ok([vec![fd.try_clone()?], vec![fd]])
+    };
+    match kind {
+        Kind::TwoLine { .. } => memory(two_line::LEN),
+        Kind::CopyRing { size, .. } => memory(copy_ring::len(size)),
+        Kind::Futex => memory(futex::LEN),
+        Kind::UnixSocket { .. } => kernel::socket_descriptors(),
+        Kind::KernelPipe { .. } => kernel::pipe_descriptors(),
+        Kind::Margay(_) => Ok([Vec::new(), Vec::new()]),
+    }
+}
+
+/// Does one half of a measurement.
+pub fn perform(job: &Job, descriptors: Vec<OwnedFd>, teller: &mut Teller<'_>) -> Result<Report> {
+    if let (Kind::Margay(how), Pattern::OneThread { blocks, per_block }) = (job.kind, job.pattern) {
+        teller.ready()?;
+        return match job.role {
+            Role::Server => Ok(Report::default()),
+            Role::Client => pipe::one_thread(&job.name, how, blocks, per_block, teller),
+        };
+    }
+    let role = job.role;
+    match job.kind {
+        Kind::TwoLine { loaded } => run(two_line::TwoLine::new(&one(descriptors)?, role, loaded)?, job, teller),
+        Kind::CopyRing { size, read } => {
+            run(copy_ring::CopyRing::new(&one(descriptors)?, role, size, read)?, job, teller)
+        }
+        Kind::Futex => run(futex::Futex::new(&one(descriptors)?, role)?, job, teller),
+        Kind::UnixSocket { size } => run(kernel::socket(one(descriptors)?, size)?, job, teller),
+        Kind::KernelPipe { size } => run(kernel::pipe(descriptors, size)?, job, teller),
+        Kind::Margay(how) => run(pipe::Pipe::new(&job.name, role, how)?, job, teller),
+    }
+}
+
+fn run(mut channel: impl Channel, job: &Job, teller: &mut Teller<'_>) -> Result<Report> {
+    if job.role == Role::Server {
+        teller.ready()?;
+    }
+    measure::run(&mut channel, job.role, job.pattern, teller)
+}
+
+fn one(descriptors: Vec<OwnedFd>) -> Result<OwnedFd> {
+    let [fd] =
+        <[OwnedFd; 1]>::try_from(descriptors).map_err(|fds| anyhow::anyhow!("{} descriptors came", fds.len()))?;
+    Ok(fd)
+}

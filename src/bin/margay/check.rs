@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `margay config check`: is a file right, and what is in force with it?
+
+use margay::Config;
+use margay::config::Spin;
+use std::path::Path;
+use std::time::Duration;
+
+/// Prints the effective settings, or fails with what is wrong.
+pub fn run(file: &Path) -> anyhow::Result<()> {
+    let config = Config::from_file(file)?;
+    println!("{}: OK\n\nIn force with it:\n{}", file.display(), effective(&config));
+    Ok(())
+}
+
+/// The whole configuration, in the form of a file.
+fn effective(config: &Config) -> String {
+    // In full, so that a new key does not compile before it is shown.
+    let Config { libos: _, wait, buffers: b, catmem: c, limits } = config;
+    let spin = match wait.spin {
+        Spin::For(time) => duration(time),
+        Spin::Forever => "forever".to_owned(),
+    };
+    let directory = c.directory.as_ref().map_or_else(
+        || "# not set: $XDG_RUNTIME_DIR/margay, or /tmp/margay-<uid>".to_owned(),
+        |path| format!("{:?}", path.display().to_string()),
+    );
+    format!(
+        "libos: {}\n\
+         wait:\n  spin: {spin}\n\
+         buffers:\n  small_size: {}\n  small_count: {}\n  large_size: {}\n  large_count: {}\n  headroom: {}\n  \
+         oversize_limit: {}\n\
+         catmem:\n  directory: {directory}\n  ring: {}\n  slot: {}\n  slots: {}\n  max_message: {}\n  \
+         handshake_timeout: {}\n\
+         limits:\n  queues: {}\n  operations: {}",
+        config.libos_name(),
+        size(b.small_size),
+        b.small_count,
+        size(b.large_size),
+        b.large_count,
+        size(b.headroom),
+        size(b.oversize_limit),
+        size(c.ring),
+        size(c.slot),
+        c.slots,
+        size(c.max_message),
+        duration(c.handshake_timeout),
+        limits.queues,
+        limits.operations,
+    )
+}
+
+/// Bytes with the largest unit that takes a whole number of them.
+fn size(bytes: usize) -> String {
+    for (shift, unit) in [(30, "GiB"), (20, "MiB"), (10, "KiB")] {
+        if bytes != 0 && bytes.trailing_zeros() >= shift {
+            return format!("{} {unit}", bytes >> shift);
+        }
+    }
+    format!("{bytes} B")
+}
+
+/// A duration with the largest unit that takes a whole number of them.
+fn duration(time: Duration) -> String {
+    let nanoseconds = time.as_nanos();
+    for (length, unit) in [(1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us")] {
+        if nanoseconds != 0 && nanoseconds.is_multiple_of(length) {
+            return format!("{} {unit}", nanoseconds / length);
+        }
+    }
+    format!("{nanoseconds} ns")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_can_be_loaded_again() {
+        let mut config = Config::default();
+        assert_eq!(Config::from_yaml("shown", &effective(&config)).expect("the defaults"), config);
+        config.catmem.directory = Some("/run/user/1000/a \"b\"".into());
+        config.catmem.slots = 0;
+        config.buffers.oversize_limit = 0;
+        config.wait.spin = Spin::For(Duration::from_nanos(1_500));
+        assert_eq!(Config::from_yaml("shown", &effective(&config)).expect("changed"), config);
+        config.wait.spin = Spin::Forever;
+        assert_eq!(Config::from_yaml("shown", &effective(&config)).expect("forever"), config);
+    }
+}

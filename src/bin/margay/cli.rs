@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The command line: what can be asked for, and the help that says so.
+
+use crate::pin::Cores;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+const AFTER_HELP: &str = "\
+Exit codes:
+  0  done
+  1  it failed; the message on standard error says what to do
+  2  the command line is wrong
+
+Environment:
+  CONFIG_PATH  YAML file that `demo` sets up its pipes from (docs/config.md has the keys)
+  RUST_LOG     what to log to standard error, such as `debug`";
+
+const BENCH_HELP: &str = "\
+Every figure comes from two processes of this command, pinned to two cores, in short blocks; rounds of blocks take turns
+with rounds of the limit and of the kernel's own ways, so that a change of the machine's speed meets all of them. A
+figure is the median of its blocks, a ratio the median of those within the rounds. The limits are hand-written loops
+over the same kind of shared memory.
+
+Goals that are missed do not change the exit code: on a busy or a virtual machine they may be.";
+
+/// A library operating system for kernel-bypass I/O: shows it, measures it, checks its configuration.
+#[derive(Debug, Parser)]
+#[command(name = "margay", version, about, after_help = AFTER_HELP, max_term_width = 120)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Let two processes talk through shared memory, beside the kernel's Unix socket and pipe (about 10 s)
+    Demo {
+        /// The two cores to run on, such as 0,2; two are chosen if left out
+        #[arg(long, value_name = "A,B")]
+        cores: Option<Cores>,
+    },
+    /// Measure a back end against the limits of this machine
+    Bench {
+        /// What to measure.
+        #[command(subcommand)]
+        what: BenchCommand,
+    },
+    /// Work with configuration files
+    Config {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// One half of a measurement; started by the other commands
+    #[command(hide = true)]
+    Worker {
+        /// The core to run on.
+        #[arg(long)]
+        core: usize,
+    },
+}
+
+/// What to measure.
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    /// Shared-memory pipes: latency, rate, bandwidth and wake-up, each beside its limit and its goal (about half a minute)
+    #[command(after_help = BENCH_HELP)]
+    Catmem(BenchOptions),
+}
+
+/// How to measure, and where to put it.
+#[derive(Debug, Args)]
+pub struct BenchOptions {
+    /// Write every figure with its blocks as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Draw the percentiles of the 64 B round trip as SVG
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+    /// Fewer and shorter rounds: about five seconds, less steady figures
+    #[arg(long)]
+    pub quick: bool,
+    /// The two cores to run on, such as 0,2; two are chosen if left out
+    #[arg(long, value_name = "A,B")]
+    pub cores: Option<Cores>,
+}
+
+/// What to do with configuration files.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Say whether a file is right, and what is in force with it; if not, where it is wrong and what is allowed
+    Check {
+        /// The YAML file
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn cores_are_two_different_numbers() {
+        assert!(Cli::try_parse_from(["margay", "demo", "--cores", "0,2"]).is_ok());
+        for bad in ["0", "0,0", "a,b", "1,2,3", ""] {
+            let told = Cli::try_parse_from(["margay", "demo", "--cores", bad]).expect_err(bad).to_string();
+            assert!(told.contains("two different"), "{bad}: {told}");
+        }
+    }
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! How many messages make a block of some milliseconds.
+//!
+//! Both processes must know the number beforehand, so it comes from what messages take on a usual machine. On another
+//! one, blocks take longer or shorter; no figure depends on it.
+
+use crate::channel::Kind;
+use crate::process::job::Pattern;
+
+/// How much of everything.
+#[derive(Clone, Copy, Debug)]
+pub struct Effort {
+    /// Blocks that count.
+    pub blocks: u32,
+    /// About how long one is meant to take. Shorter than the time for which the scheduler lets a process run, so that on
+    /// a busy machine most blocks are not interrupted.
+    pub milliseconds: f64,
+    /// Round trips that are timed one by one take about so long in all.
+    pub timed_milliseconds: f64,
+}
+
+impl Effort {
+    /// Round trips over `kind`.
+    pub fn round_trip(self, kind: Kind) -> Pattern {
+        let nanoseconds = round_trip(kind);
+        Pattern::RoundTrip {
+            blocks: self.blocks,
+            per_block: count(self.milliseconds, nanoseconds),
+            // What is slower gets longer, so that rare times are still seen.
+            timed: count(self.timed_milliseconds, nanoseconds.min(5_000.0)),
+        }
+    }
+
+    /// Messages one way over `kind`.
+    pub fn one_way(self, kind: Kind) -> Pattern {
+        // What waits in a full ring or socket must be little beside a block.
+        Pattern::OneWay { blocks: (self.blocks / 4).max(1), per_block: count(self.milliseconds * 4.0, one_way(kind)) }
+    }
+
+    /// Messages to oneself.
+    pub fn one_thread(self) -> Pattern {
+        Pattern::OneThread { blocks: self.blocks, per_block: count(self.milliseconds, 60.0) }
+    }
+}
+
+#[expect(clippy::cast_sign_loss, reason = "clamped to what is positive")]
+fn count(milliseconds: f64, nanoseconds: f64) -> u32 {
+    (milliseconds * 1e6 / nanoseconds).clamp(16.0, 4e6) as u32
+}
+
+fn round_trip(kind: Kind) -> f64 {
+    match kind {
+        Kind::TwoLine { .. } => 250.0,
+        Kind::CopyRing { size, .. } => 300.0 + size as f64 / 5.0,
+        Kind::Margay(how) => 350.0 + how.size as f64 / 4.0,
+        Kind::Futex | Kind::UnixSocket { .. } | Kind::KernelPipe { .. } => 15_000.0 + bytes(kind),
+    }
+}
+
+fn one_way(kind: Kind) -> f64 {
+    match kind {
+        Kind::TwoLine { .. } | Kind::Futex => round_trip(kind) / 2.0,
+        Kind::CopyRing { size, .. } => 20.0 + size as f64 / 10.0,
+        Kind::Margay(how) => 40.0 + how.size as f64 / 8.0,
+        Kind::UnixSocket { .. } | Kind::KernelPipe { .. } => 1_000.0 + bytes(kind) / 2.0,
+    }
+}
+
+fn bytes(kind: Kind) -> f64 {
+    match kind {
+        Kind::UnixSocket { size } | Kind::KernelPipe { size } => size as f64,
+        _ => 0.0,
+    }
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the two processes are told to do, and what they answer: one JSON message each.
+
+use crate::channel::Kind;
+use serde::{Deserialize, Serialize};
+
+/// Which half of a measurement a process is. The client measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Role {
+    /// Starts first, answers round trips, sends what goes one way.
+    Server,
+    /// Holds the clock.
+    Client,
+}
+
+/// How messages go, and how many. Each block gives one figure; one more goes before them, to warm up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Pattern {
+    /// There and back. The blocks are timed as a whole, then `timed` round trips each by itself.
+    RoundTrip {
+        /// Blocks that count.
+        blocks: u32,
+        /// Round trips in each.
+        per_block: u32,
+        /// Round trips that are timed one by one.
+        timed: u32,
+    },
+    /// From the server to the client, as fast as they go.
+    OneWay {
+        /// Blocks that count.
+        blocks: u32,
+        /// Messages in each.
+        per_block: u32,
+    },
+    /// Round trips to a server that sleeps, timed one by one.
+    WakeUp {
+        /// How many.
+        wakes: u32,
+        /// Microseconds between them, for the server to fall asleep.
+        pause: u32,
+    },
+    /// There and back within one thread.
+    OneThread {
+        /// Blocks that count.
+        blocks: u32,
+        /// Messages in each.
+        per_block: u32,
+    },
+    /// Nothing comes; the figure is the share of a core that waiting takes.
+    Idle {
+        /// For so long.
+        milliseconds: u32,
+    },
+}
+
+/// One measurement, as told to one of the two processes. Descriptors come along with it, as `channel` says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// Which half.
+    pub role: Role,
+    /// What carries the messages.
+    pub kind: Kind,
+    /// How they go.
+    pub pattern: Pattern,
+    /// A name that no other measurement has, for what is found by name.
+    pub name: String,
+}
+
+/// What a process says about its job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Answer {
+    /// The server is there; the client can come.
+    Ready,
+    /// A block is done.
+    Progress(Progress),
+    /// All is done.
+    Done(Report),
+    /// It failed, and why.
+    Failed(String),
+}
+
+/// How far a job has come.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// The last block's figure: nanoseconds per message or round trip.
+    pub nanoseconds: f64,
+}
+
+/// What the client has measured; the server's is empty.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// One figure per block: nanoseconds per message or round trip; for [`Pattern::Idle`] the share of a core.
+    pub blocks: Vec<f64>,
+    /// Of those that were timed one by one: nanoseconds, and how often.
+    pub timed: Vec<(u64, u64)>,
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Two processes of this program, a server and a client, each on its core.
+//!
+//! Always true: no measurement outlasts its deadline, and when one process fails, both are killed. They also die with
+//! the process that started them.
+
+pub mod job;
+mod link;
+pub mod worker;
+
+use crate::channel::{self, Kind};
+use crate::clock;
+use crate::pin::Cores;
+use anyhow::{Context, Result, bail};
+use job::{Answer, Job, Pattern, Progress, Report, Role};
+use link::Link;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::os::fd::AsFd;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// How long one measurement may take.
+const DEADLINE: Duration = Duration::from_mins(1);
+
+struct Worker {
+    child: Child,
+    link: Link,
+}
+
+impl Worker {
+    fn start(core: usize) -> Result<Self> {
+        let (ours, theirs) = Link::pair()?;
+        let program = std::env::current_exe().context("cannot find this program to start it again")?;
+        let child = Command::new(&program)
+            .args(["worker", "--core", &core.to_string()])
+            .stdin(Stdio::from(theirs.into_fd()))
+            .spawn()
+            .with_context(|| format!("cannot start {}", program.display()))?;
+        Ok(Self { child, link: ours })
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // It may be dead already; then there is nobody to kill, and only its exit to collect.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Both processes.
+pub struct Pair {
+    server: Worker,
+    client: Worker,
+    jobs: u32,
+}
+
+impl Pair {
+    /// Starts them.
+    pub fn start(cores: Cores) -> Result<Self> {
+        Ok(Self { server: Worker::start(cores.server)?, client: Worker::start(cores.client)?, jobs: 0 })
+    }
+
+    /// Their process ids.
+    pub fn ids(&self) -> (u32, u32) {
+        (self.server.child.id(), self.client.child.id())
+    }
+
+    /// Measures one thing. Tells `watch` now and then how it goes.
+    pub fn run(&mut self, kind: Kind, pattern: Pattern, watch: &mut dyn FnMut(Progress)) -> Result<Report> {
+        self.jobs += 1;
+        let name = format!("margay-bench-{}-{}", std::process::id(), self.jobs);
+        let [for_server, for_client] = channel::descriptors(kind)?;
+        let job = |role| Job { role, kind, pattern, name: name.clone() };
+        let lend = |fds: &[std::os::fd::OwnedFd], link: &Link, role| {
+            link.send(&job(role), &fds.iter().map(AsFd::as_fd).collect::<Vec<_>>())
+        };
+        let deadline = clock::now() + DEADLINE;
+        lend(&for_server, &self.server.link, Role::Server)?;
+        let mut reports = [None, None];
+        let mut called = false;
+        while reports.iter().any(Option::is_none) {
+            let left = deadline.saturating_duration_since(clock::now());
+            if left.is_zero() {
+                bail!("{} was not done within {} s", kind.title(), DEADLINE.as_secs());
+            }
+            for index in self.talking(left)? {
+                let link = [&self.server.link, &self.client.link][index];
+                let Some((answer, _)) = link.receive()? else {
+                    bail!("the {} ended in the middle of a measurement", ["server", "client"][index]);
+                };
+                match answer {
+                    Answer::Ready if !called => {
+                        called = true;
+                        lend(&for_client, &self.client.link, Role::Client)?;
+                    }
+                    Answer::Ready => {}
+                    Answer::Progress(progress) => watch(progress),
+                    Answer::Done(report) => reports[index] = Some(report),
+                    Answer::Failed(why) => bail!("{}: {why}", kind.title()),
+                }
+            }
+        }
+        Ok(reports[1].take().unwrap_or_default())
+    }
+
+    /// Which of the two, server 0 and client 1, has something to say.
+    fn talking(&self, timeout: Duration) -> Result<Vec<usize>> {
+        let links = [&self.server.link, &self.client.link];
+        let mut polled = links.map(|link| PollFd::new(link, PollFlags::IN));
+        match poll(&mut polled, Some(&Timespec::try_from(timeout)?)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error).context("cannot wait for the two processes"),
+        }
+        Ok((0..2).filter(|&index| !polled[index].revents().is_empty()).collect())
+    }
+}

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! In steady state no call of the data path allocates: what it needs has grown to what is in flight, and is used again.
+//!
+//! The global allocator counts per thread, so that other threads of the test runner do not disturb.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where what it stands on is missing")]
+
+use margay::config::Spin;
+use margay::{Completion, Config, LibOs, Outcome, Qd, Sga};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::time::Duration;
+
+const LIMIT: Option<Duration> = Some(Duration::from_secs(20));
+/// Before it is counted, each loop runs so often; then so often again.
+const WARM: usize = 3000;
+const COUNTED: usize = 20_000;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+fn count() {
+    // A thread that is ending has no counter any more.
+    let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+}
+
+// SAFETY: passes everything on to the system's allocator, unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promise.
+        unsafe { System.realloc(memory, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Allocations of this thread while `step` runs in its steady state.
+fn allocations(mut step: impl FnMut()) -> u64 {
+    (0..WARM).for_each(|_| step());
+    let before = ALLOCATIONS.get();
+    (0..COUNTED).for_each(|_| step());
+    ALLOCATIONS.get() - before
+}
+
+fn libos(directory: &tempfile::TempDir, spin: Spin) -> LibOs {
+    let mut config = Config::default();
+    config.catmem.directory = Some(directory.path().into());
+    config.wait.spin = spin;
+    LibOs::new(&config).unwrap()
+}
+
+/// A LibOs with both ends of a pipe.
+fn own_pipe() -> (tempfile::TempDir, LibOs, Qd, Qd) {
+    let directory = tempfile::tempdir().unwrap();
+    let mut libos = libos(&directory, Spin::For(Duration::from_micros(50)));
+    let (made, opened) = (libos.create_pipe("own").unwrap(), libos.open_pipe("own").unwrap());
+    (directory, libos, made, opened)
+}
+
+fn message(completion: Completion) -> Sga {
+    completion.into_message().unwrap()
+}
+
+#[test]
+fn the_counter_counts() {
+    assert_eq!(allocations(|| drop(std::hint::black_box(Box::new(1)))), COUNTED as u64);
+}
+
+#[test]
+fn push_pop_and_wait() {
+    let (_directory, mut libos, made, opened) = own_pipe();
+    for len in [1, 64, 2048, 10_000, 65_000, 200_000] {
+        let bytes = vec![7; len];
+        let count = allocations_of(len, || {
+            let popped = libos.pop(opened, None).unwrap();
+            let pushed = libos.push(made, &bytes[..]).unwrap();
+            assert_eq!(message(libos.wait(popped, LIMIT).unwrap()).len(), len);
+            libos.wait(pushed, LIMIT).unwrap().ok().unwrap();
+        });
+        // Above the largest pooled buffer each message has a block of its own, at either side.
+        let oversize = len > Config::default().buffers.large_size;
+        assert!(oversize || count == 0, "{count} allocations for messages of {len} bytes");
+    }
+}
+
+/// Large messages are slow; fewer of them will do.
+fn allocations_of(len: usize, mut step: impl FnMut()) -> u64 {
+    let every = len.div_ceil(2048);
+    let mut call = 0;
+    allocations(|| {
+        if call % every == 0 {
+            step();
+        }
+        call += 1;
+    })
+}
+
+#[test]
+fn private_and_shared_memory() {
+    let (_directory, mut libos, made, opened) = own_pipe();
+    // The handshake.
+    let pushed = libos.push(opened, b"x").unwrap();
+    let popped = libos.pop(made, None).unwrap();
+    message(libos.wait(popped, LIMIT).unwrap());
+    libos.wait(pushed, LIMIT).unwrap().ok().unwrap();
+    for shared in [false, true] {
+        for in_place in [false, true] {
+            let count = allocations(|| {
+                let mut buf = if shared { libos.alloc_on(made, 5000) } else { libos.alloc(1500) }.unwrap();
+                buf.get_mut().unwrap()[0] = 1;
+                let pushed = libos.push(made, buf).unwrap();
+                let popped =
+                    if in_place { libos.pop_in_place(opened) } else { libos.pop(opened, Some(10_000)) }.unwrap();
+                assert_eq!(message(libos.wait(popped, LIMIT).unwrap()).iter().next().unwrap()[0], 1);
+                libos.wait(pushed, LIMIT).unwrap().ok().unwrap();
+            });
+            assert_eq!(count, 0, "shared {shared}, in place {in_place}");
+        }
+    }
+}
+
+#[test]
+fn partial_pops_and_cancel() {
+    let (_directory, mut libos, made, opened) = own_pipe();
+    let count = allocations(|| {
+        let pushed = libos.push(made, &[1; 100]).unwrap();
+        for len in [60, 40] {
+            let popped = libos.pop(opened, Some(60)).unwrap();
+            assert_eq!(message(libos.wait(popped, LIMIT).unwrap()).len(), len);
+        }
+        libos.wait(pushed, LIMIT).unwrap().ok().unwrap();
+        let waiting = libos.pop(opened, None).unwrap();
+        libos.cancel(waiting).unwrap();
+        libos.wait(waiting, LIMIT).unwrap();
+    });
+    assert_eq!(count, 0);
+}
+
+#[test]
+fn every_way_to_wait() {
+    let (_directory, mut libos, made, opened) = own_pipe();
+    let set = libos.wait_set();
+    let mut out = Vec::with_capacity(16);
+    let count = allocations(|| {
+        let pops: [_; 4] = core::array::from_fn(|_| libos.pop(opened, None).unwrap());
+        let pushes: [_; 4] = core::array::from_fn(|_| libos.push(made, &[1; 64]).unwrap());
+        libos.add_to_wait_set(&set, pops[2]).unwrap();
+        libos.add_to_wait_set(&set, pops[3]).unwrap();
+        assert_eq!(libos.wait_any(&pops[..2], LIMIT).unwrap().1.qt, pops[0]);
+        libos.wait(pushes[3], LIMIT).unwrap().ok().unwrap();
+        let mut taken = 0;
+        while taken < 4 {
+            taken += libos.wait_next_n(&mut out, 4 - taken, LIMIT).unwrap();
+        }
+        for completion in out.drain(..) {
+            assert!(matches!(completion.outcome, Outcome::Push | Outcome::Pop(_)));
+        }
+        for qt in &pops[2..] {
+            assert_eq!(libos.wait_in_set(&set, LIMIT).unwrap().qt, *qt);
+        }
+        // One that looks and finds nothing.
+        assert!(libos.wait_next_n(&mut out, 1, Some(Duration::ZERO)).is_err());
+    });
+    assert_eq!(count, 0);
+    libos.close_wait_set(set).unwrap();
+}
+
+/// Two LibOs on two threads, which sleep for each other, with a window of messages.
+fn two_threads(spin: Spin) {
+    const TURNS: usize = 3000;
+    let directory = tempfile::tempdir().unwrap();
+    let play = |mut libos: LibOs, qd: Qd, first: bool| {
+        let mut out = Vec::with_capacity(64);
+        let mut counted = 0;
+        for turn in 0..TURNS {
+            if turn == TURNS / 3 {
+                counted = ALLOCATIONS.get();
+            }
+            // The first pushes, then both pop and push back.
+            let window = 1 + turn % 16;
+            if first {
+                (0..window).for_each(|_| drop(libos.push(qd, &[2; 300]).unwrap()));
+            }
+            for _ in 0..window {
+                let popped = libos.pop(qd, None).unwrap();
+                let message = message(libos.wait(popped, LIMIT).unwrap());
+                assert_eq!(message.len(), 300);
+                if !first {
+                    libos.push(qd, message).unwrap();
+                }
+            }
+            let mut pushes = window;
+            while pushes > 0 {
+                pushes -= libos.wait_next_n(&mut out, 64, LIMIT).unwrap();
+                out.drain(..).for_each(|completion| completion.ok().unwrap());
+            }
+        }
+        let count = ALLOCATIONS.get() - counted;
+        // Neither leaves while the other is busy.
+        libos.shutdown(qd).unwrap();
+        let popped = libos.pop(qd, None).unwrap();
+        assert!(message(libos.wait(popped, LIMIT).unwrap()).is_empty());
+        count
+    };
+    let (made, ready) = std::sync::mpsc::channel();
+    let directory = &directory;
+    let counts = std::thread::scope(|scope| {
+        let server = scope.spawn(|| {
+            let mut libos = libos(directory, spin);
+            let qd = libos.create_pipe("threads").unwrap();
+            made.send(()).unwrap();
+            play(libos, qd, false)
+        });
+        let client = scope.spawn(move || {
+            ready.recv_timeout(LIMIT.unwrap()).unwrap();
+            let mut libos = libos(directory, spin);
+            let qd = libos.open_pipe("threads").unwrap();
+            play(libos, qd, true)
+        });
+        [server.join().unwrap(), client.join().unwrap()]
+    });
+    assert_eq!(counts, [0, 0]);
+}
+
+#[test]
+fn two_threads_that_spin() {
+    two_threads(Spin::For(Duration::from_micros(50)));
+}
+
+#[test]
+fn two_threads_that_sleep() {
+    two_threads(Spin::For(Duration::ZERO));
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The `margay` command as a person meets it: help, exit codes, messages, and two real processes that measure.
+
+#![allow(clippy::expect_used, reason = "a test ends where what it stands on is missing")]
+
+use std::io::Read;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+fn margay(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_margay"));
+    command.args(arguments).env_remove("CONFIG_PATH").env_remove("LIBOS").env_remove("RUST_LOG");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Runs it to its end; kills it after `seconds`.
+fn finish(mut child: Child, seconds: u32) -> Output {
+    let mut out = child.stdout.take().expect("standard output is piped");
+    let mut err = child.stderr.take().expect("standard error is piped");
+    let readers = [std::thread::spawn(move || read_all(&mut out)), std::thread::spawn(move || read_all(&mut err))];
+    let mut status = None;
+    for _ in 0..seconds * 20 {
+        status = child.try_wait().expect("a child can be waited for");
+        if status.is_some() {
+            break;
+        }
+        sleep(Duration::from_millis(50));
+    }
+    if status.is_none() {
+        child.kill().expect("a child can be killed");
+        child.wait().expect("a child can be waited for");
+    }
+    let [stdout, stderr] = readers.map(|reader| reader.join().expect("a reader ends"));
+    let status = status.unwrap_or_else(|| panic!("not done within {seconds} s: {}", String::from_utf8_lossy(&stderr)));
+    Output { status, stdout, stderr }
+}
+
+fn read_all(from: &mut dyn Read) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    from.read_to_end(&mut bytes).expect("a pipe can be read");
+    bytes
+}
+
+/// Exit code, standard output, standard error.
+fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = finish(margay(arguments).spawn().expect("margay starts"), 30);
+    let text = |bytes| String::from_utf8(bytes).expect("text is UTF-8");
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+fn two_cores() -> bool {
+    let two = std::thread::available_parallelism().is_ok_and(|cores| cores.get() >= 2);
+    if !two {
+        eprintln!("skipped: two processes that poll need two cores");
+    }
+    two
+}
+
+/// Children of a process, from `/proc`.
+fn children(pid: u32) -> Vec<u32> {
+    let listed = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    listed.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
+#[test]
+fn help_tells_the_exit_codes_and_a_wrong_command_line_is_2() {
+    let (code, out, _) = run(&["--help"]);
+    assert_eq!(code, Some(0));
+    for word in ["demo", "bench", "config", "Exit codes:", "CONFIG_PATH"] {
+        assert!(out.contains(word), "{word}: {out}");
+    }
+    assert!(!out.contains("worker"), "{out}");
+    let (code, _, err) = run(&["demonstrate"]);
+    assert_eq!(code, Some(2), "{err}");
+}
+
+#[test]
+fn config_check_shows_what_is_in_force_or_what_is_wrong() {
+    let directory = tempfile::tempdir().expect("a folder");
+    let file = directory.path().join("margay.yaml");
+    let name = file.to_str().expect("a plain path");
+    std::fs::write(&file, "catmem: { ring: 1 MiB }\n").expect("written");
+    let (code, out, err) = run(&["config", "check", name]);
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    assert!(out.contains("OK") && out.contains("ring: 1 MiB") && out.contains("spin: 50 us"), "{out}");
+
+    std::fs::write(&file, "catmem: { rnig: 1 MiB }\n").expect("written");
+    let (code, out, err) = run(&["config", "check", name]);
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert!(err.contains("margay.yaml:1:") && err.contains("rnig"), "{err}");
+
+    let (code, _, err) = run(&["config", "check", "no-such-file.yaml"]);
+    assert_eq!(code, Some(1));
+    assert!(err.contains("no-such-file.yaml"), "{err}");
+}
+
+#[test]
+fn what_cannot_work_is_said_before_anything_is_measured() {
+    let (code, _, err) = run(&["bench", "catmem", "--cores", "0,1000"]);
+    assert!(code == Some(1) && err.contains("core 1000"), "{err}");
+    if two_cores() {
+        let (code, _, err) = run(&["bench", "catmem", "--json", "/no-such-folder/x.json"]);
+        assert!(code == Some(1) && err.contains("/no-such-folder/x.json"), "{err}");
+    }
+    let (code, _, err) = run(&["worker", "--core", "0"]);
+    assert!(code == Some(1) && err.contains("not by hand"), "{err}");
+}
+
+#[test]
+fn a_quick_run_measures_everything() {
+    if !two_cores() {
+        return;
+    }
+    let directory = tempfile::tempdir().expect("a folder");
+    let (json, svg) = (directory.path().join("run.json"), directory.path().join("run.svg"));
+    let mut command = margay(&["bench", "catmem", "--quick"]);
+    command.arg("--json").arg(&json).arg("--svg").arg(&svg);
+    let output = finish(command.spawn().expect("margay starts"), 240);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert!(out.contains("64 B round trip") && out.contains("idle wait") && out.contains("p99.9"), "{out}");
+
+    let run: serde_json::Value = serde_json::from_slice(&read(&json)).expect("JSON");
+    assert_eq!(run["schema"], "margay-bench-catmem/1");
+    for goal in run["goals"].as_array().expect("a list") {
+        let figure = goal["figure"].as_f64().expect("a number");
+        assert!(figure.is_finite() && figure >= 0.0, "{goal}");
+    }
+    let drawn = String::from_utf8(read(&svg)).expect("text");
+    assert!(drawn.starts_with("<svg") && drawn.contains("99.99") && drawn.contains("Margay"));
+}
+
+#[test]
+fn when_one_process_dies_the_other_goes_too() {
+    if !two_cores() {
+        return;
+    }
+    let child = margay(&["bench", "catmem", "--quick"]).spawn().expect("margay starts");
+    let mut workers = Vec::new();
+    for _ in 0..200 {
+        workers = children(child.id());
+        if workers.len() == 2 {
+            break;
+        }
+        sleep(Duration::from_millis(10));
+    }
+    assert_eq!(workers.len(), 2, "both processes start");
+    sleep(Duration::from_millis(300));
+    let killed = Command::new("kill").args(["-9", &workers[1].to_string()]).status().expect("kill runs");
+    assert!(killed.success());
+    let output = finish(child, 30);
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && err.contains("client"), "{err}");
+    assert!(!Path::new(&format!("/proc/{}", workers[0])).exists(), "the server is still there");
+}
+
+fn read(file: &Path) -> Vec<u8> {
+    std::fs::read(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
