@@ -201,7 +201,9 @@ fn two_threads(spin: Spin) {
             // The first pushes, then both pop and push back.
             let window = 1 + turn % 16;
             if first {
-                (0..window).for_each(|_| drop(libos.push(qd, &[2; 300]).unwrap()));
+                for _ in 0..window {
+                    libos.push(qd, &[2; 300]).unwrap();
+                }
             }
             for _ in 0..window {
                 let popped = libos.pop(qd, None).unwrap();

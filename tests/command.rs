@@ -138,7 +138,9 @@ fn when_one_process_dies_the_other_goes_too() {
     if !two_cores() {
         return;
     }
-    let child = margay(&["bench", "catmem", "--quick"]).spawn().expect("margay starts");
+    let temporary = tempfile::tempdir().expect("a folder");
+    let mut command = margay(&["bench", "catmem", "--quick"]);
+    let child = command.env("TMPDIR", temporary.path()).spawn().expect("margay starts");
     let mut workers = Vec::new();
     for _ in 0..200 {
         workers = children(child.id());
@@ -155,6 +157,7 @@ fn when_one_process_dies_the_other_goes_too() {
     let err = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(1) && err.contains("client"), "{err}");
     assert!(!Path::new(&format!("/proc/{}", workers[0])).exists(), "the server is still there");
+    assert_eq!(std::fs::read_dir(temporary.path()).expect("listed").count(), 0, "something is left behind");
 }
 
 fn read(file: &Path) -> Vec<u8> {

@@ -43,9 +43,9 @@ impl Descriptor {
     /// # Errors
     /// `EPROTO` if it names memory outside the arena, no bytes at all, or an id that cannot be.
     pub fn from_bytes(bytes: &[u8; DESCRIPTOR], arena: usize) -> Result<Self> {
-        let [a, b, c, d, e, f, g, h, offset @ ..] = *bytes;
-        let (id, len) = (u32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes([e, f, g, h]));
-        let offset = u64::from_ne_bytes(offset);
+        let word = |at| u32::from_ne_bytes(core::array::from_fn(|i| bytes[at + i]));
+        let (id, len) = (word(0), word(4));
+        let offset = u64::from_ne_bytes(core::array::from_fn(|i| bytes[8 + i]));
         let fits = offset.checked_add(u64::from(len)).is_some_and(|end| end <= arena as u64);
         if len == 0 || !fits || id as usize >= RETURNS {
             return Err(Error::new(Errno::PROTO, "the peer handed over memory that it does not have"));
@@ -200,3 +200,7 @@ impl Incoming {
         self.next.set(self.next.get().wrapping_add(1));
     }
 }
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests;

@@ -104,6 +104,12 @@ impl Inbox {
         self.ring.is_ready() || !self.rest.is_empty()
     }
 
+    /// Looks for a record up to `looks` times, in as short a loop as can be.
+    #[inline]
+    pub fn spin(&self, looks: u32) -> bool {
+        !self.rest.is_empty() || (0..looks).any(|_| self.ring.is_ready_and_near())
+    }
+
     /// The next message; an empty one is the end.
     ///
     /// # Errors

@@ -81,3 +81,7 @@ impl Layout {
 }
 
 const _: () = assert!(RETURNS * size_of::<u32>() <= 1024 && Layout::returns(Side::Opener) + RETURNS * 4 <= CONTROL);
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests;

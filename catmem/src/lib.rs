@@ -8,6 +8,8 @@
 mod arena;
 pub mod doorbell;
 pub mod eventfd;
+#[cfg(any(fuzzing, all(test, not(loom))))]
+pub mod fuzz;
 mod handshake;
 mod inbox;
 pub mod layout;

@@ -229,7 +229,13 @@ impl Pipe {
     /// Looks for a message up to `looks` times, in as short a loop as can be.
     #[inline]
     pub fn spin(&self, looks: u32) -> bool {
-        self.ends.as_ref().is_some_and(|ends| (0..looks).any(|_| ends.inbox.is_ready()))
+        self.ends.as_ref().is_some_and(|ends| ends.inbox.spin(looks))
+    }
+
+    /// Looks for what a parked push lacks.
+    pub fn spin_for_room(&mut self, looks: u32) -> bool {
+        // Each look takes several times as long as one for a message.
+        self.ends.as_mut().is_none_or(|ends| (0..looks.div_ceil(8)).any(|_| ends.outbox.has_news().unwrap_or(true)))
     }
 
     /// Publishes the end of what this side writes.

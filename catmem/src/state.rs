@@ -94,6 +94,7 @@ impl Machine {
     }
 
     /// The close did not happen.
+    #[expect(clippy::needless_pass_by_value, reason = "a prepared change is used up")]
     pub fn abort_close(&mut self, prepared: Prepared) {
         self.state = prepared.before;
     }
@@ -114,3 +115,7 @@ impl Machine {
         self.read = Half::Ended;
     }
 }
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests;

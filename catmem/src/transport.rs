@@ -380,8 +380,11 @@ impl Transport for Catmem {
 
     #[inline]
     fn spin(&mut self, handle: Handle, direction: Direction, looks: u32) -> bool {
-        match self.pipes.get(handle as usize) {
-            Some(Some(pipe)) => direction == Direction::Push || pipe.spin(looks),
+        match self.pipes.get_mut(handle as usize) {
+            Some(Some(pipe)) => match direction {
+                Direction::Push => pipe.spin_for_room(looks),
+                Direction::Pop => pipe.spin(looks),
+            },
             _ => true,
         }
     }
@@ -504,5 +507,6 @@ impl Transport for Catmem {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests;

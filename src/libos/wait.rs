@@ -9,9 +9,11 @@ use runtime::op::{Completion, Direction, Outcome, SetId, Work};
 use runtime::time::Time;
 use runtime::{Errno, Error, Qd, Qt, Result};
 
-/// Looks between two rounds while spinning: a look takes some nanoseconds, a round reads the clock. What answers within
-/// a microsecond is found by the looks alone.
-const LOOKS: u32 = 256;
+/// Looks at one queue between two rounds while spinning: some microseconds. A round reads the clock, and what answers
+/// sooner must not meet it.
+const SPINS: u32 = 4096;
+/// Looks at everything between two rounds.
+const LOOKS: u32 = 64;
 
 const TIMED_OUT: Error = Error::new(Errno::TIMEDOUT, "the time limit passed; the token is still pending");
 const WOKEN: Error = Error::new(Errno::INTR, "another thread has woken this LibOs");
@@ -55,12 +57,13 @@ impl LibOs {
     /// ```
     #[inline]
     pub fn wait(&mut self, qt: Qt, timeout: Option<Duration>) -> Result<Completion> {
+        // First: looking around may finish other operations, and so move the fresh completion to where the others are.
+        self.served(1);
         // The usual case: the operation that was begun last has finished at once. In the others the completion is brought to
         // the same place, so that there is one way out.
         if !self.ops.is_fresh(qt) {
             self.wait_other(qt, timeout)?;
         }
-        self.served();
         Ok(self.ops.take_fresh())
     }
 
@@ -71,7 +74,7 @@ impl LibOs {
         }
         let Some((qd, direction)) = self.ops.parked(qt)? else { return Err(TIMED_OUT) };
         // Only the queue that is waited for: the shortest way from its memory to its completion.
-        self.wait_until(timeout, |libos, looks| Ok(libos.attempt(qt, qd, direction, looks)?.then_some(())))
+        self.wait_until(timeout, SPINS, |libos, looks| Ok(libos.attempt(qt, qd, direction, looks)?.then_some(())))
     }
 
     /// Looks up to `looks` times at the queue of a parked operation, and finishes it if that can be done. True: its
@@ -153,7 +156,7 @@ impl LibOs {
         }
         self.ops.ask(qts)?;
         if let Some(hit) = self.ops.take_asked() {
-            self.served();
+            self.served(1);
             return Ok(hit);
         }
         self.wait_looking(timeout, |libos| Ok(libos.ops.take_asked()))
@@ -183,10 +186,7 @@ impl LibOs {
             return Err(Error::new(Errno::INVAL, "there is no room for a completion"));
         }
         let first = match self.ops.take_oldest() {
-            Some(first) => {
-                self.served();
-                first
-            }
+            Some(first) => first,
             None => self.wait_looking(timeout, |libos| Ok(libos.ops.take_oldest()))?,
         };
         out.push(first);
@@ -197,6 +197,7 @@ impl LibOs {
             out.push(next);
             taken += 1;
         }
+        self.served(u32::try_from(taken).unwrap_or(LOOK_AROUND));
         Ok(taken)
     }
 
@@ -236,7 +237,7 @@ impl LibOs {
     /// `EINVAL` the set is empty: nothing could ever come; `ETIMEDOUT` and `EINTR` as [`wait`](Self::wait).
     pub fn wait_in_set(&mut self, set: &WaitSet, timeout: Option<Duration>) -> Result<Completion> {
         if let Some(completion) = self.ops.take_from_set(set.0)? {
-            self.served();
+            self.served(1);
             return Ok(completion);
         }
         if self.ops.set_len(set.0)? == 0 {
@@ -254,10 +255,10 @@ impl LibOs {
         self.ops.close_set(set.0)
     }
 
-    /// A completion was handed out without a look around; now and then one is due all the same.
+    /// Completions are handed out without a look around; now and then one is due all the same.
     #[inline]
-    pub(super) fn served(&mut self) {
-        self.busy += 1;
+    pub(super) fn served(&mut self, completions: u32) {
+        self.busy += completions;
         if self.busy >= LOOK_AROUND {
             self.look_around();
         }
@@ -275,11 +276,11 @@ impl LibOs {
         timeout: Option<Duration>,
         mut take: impl FnMut(&mut Self) -> Result<Option<T>>,
     ) -> Result<T> {
-        self.wait_until(timeout, |libos, looks| {
+        self.wait_until(timeout, LOOKS, |libos, looks| {
             for _ in 0..looks {
                 libos.look();
                 if let Some(done) = take(libos)? {
-                    libos.served();
+                    libos.served(1);
                     return Ok(Some(done));
                 }
             }
@@ -292,10 +293,11 @@ impl LibOs {
     fn wait_until<T>(
         &mut self,
         timeout: Option<Duration>,
+        looks: u32,
         mut attempt: impl FnMut(&mut Self, u32) -> Result<Option<T>>,
     ) -> Result<T> {
         let mut waiting = Waiting::default();
-        let looks = if timeout.is_some_and(|timeout| timeout.is_zero()) || self.sleeps_at_once() { 1 } else { LOOKS };
+        let looks = if timeout.is_some_and(|timeout| timeout.is_zero()) || self.sleeps_at_once() { 1 } else { looks };
         loop {
             if let Some(done) = attempt(self, looks)? {
                 return Ok(done);

@@ -124,7 +124,7 @@ fn close_cancels_what_is_pending() {
                 assert_eq!(completion.qt, *qt, "completions come in order");
                 match completion.outcome {
                     Outcome::Push if published as usize == pushes.iter().position(|push| push == qt).unwrap() => {
-                        published += 1
+                        published += 1;
                     }
                     Outcome::Failed(error) => assert_eq!(error.errno(), Errno::CANCELED),
                     Outcome::Close => assert_eq!(Some(qt), expected.last()),

@@ -65,7 +65,7 @@ fn half_close_either_way() {
                 one_way(context, &mut libos, qd, context.argument == CLIENT_ENDS);
             })
             .run();
-        assert!(report.left.iter().all(|name| !name.ends_with(".pipe")), "{:?}", report.left);
+        report.assert_no_pipes();
     }
 }
 
@@ -181,5 +181,5 @@ fn create_and_close_against_open() {
         })
         .run();
     println!("{} of {ROUNDS} openers got in", report.board.get(GOT));
-    assert!(report.left.iter().all(|name| !name.ends_with(".pipe")), "{:?}", report.left);
+    report.assert_no_pipes();
 }

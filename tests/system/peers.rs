@@ -135,6 +135,10 @@ fn play(context: &Context, victim_is: Role) {
     }
 }
 
+fn milliseconds(nanoseconds: u64) -> f64 {
+    Duration::from_nanos(nanoseconds).as_secs_f64() * 1e3
+}
+
 fn rounds(name: &str, victim_is: Role, run: impl Fn(u64, Duration) -> crate::harness::Report) {
     let mut delays = Random::new(now());
     let (mut times, mut published) = (Vec::new(), 0);
@@ -143,7 +147,7 @@ fn rounds(name: &str, victim_is: Role, run: impl Fn(u64, Duration) -> crate::har
         times.push(report.board.get(KNEW_AT).saturating_sub(report.board.get(KILLED_AT)));
         published += report.board.get(PUBLISHED);
         if victim_is == Role::Client {
-            assert!(report.left.iter().all(|name| !name.ends_with(".pipe")), "{:?}", report.left);
+            report.assert_no_pipes();
         }
     }
     times.sort_unstable();
@@ -151,8 +155,8 @@ fn rounds(name: &str, victim_is: Role, run: impl Fn(u64, Duration) -> crate::har
     println!(
         "{name}: known after {:.2} ms in the middle and {:.2} ms at worst, counted from before the kill; \
          {published} messages published",
-        middle as f64 / 1e6,
-        worst as f64 / 1e6
+        milliseconds(middle),
+        milliseconds(worst)
     );
     // The bound is the requirement; the machine may take a processor away from the survivor now and then.
     let late = times.iter().filter(|&&time| time > SOON).count();

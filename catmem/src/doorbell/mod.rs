@@ -8,7 +8,8 @@
 //! core that runs a registered process) the frequent side needs none but the compiler's.
 
 mod barrier;
-#[cfg(all(test, loom))]
+#[cfg(test)]
+#[cfg(loom)]
 mod loom_tests;
 mod protocol;
 

@@ -26,3 +26,11 @@ pub use fdpass::{recv_hello, recv_request, send_hello, send_refusal, send_reques
 pub use listener::Listener;
 pub use message::{Direction, Hello, OpenRequest};
 pub use name::PipeName;
+
+/// For the fuzzer: a creator's message that is accepted is what would be sent for it.
+#[cfg(any(fuzzing, all(test, not(loom))))]
+pub(crate) fn check_hello(bytes: &[u8; Hello::LEN]) {
+    if let Ok(reply) = message::Reply::from_bytes(bytes) {
+        assert_eq!(reply.to_bytes(), *bytes);
+    }
+}

@@ -22,6 +22,8 @@ pub trait Memory {
     fn write(&self, position: u64, bytes: &[u8]);
     /// Copies out of the ring into `into`, around its end if need be. At most `capacity` bytes.
     fn read(&self, position: u64, into: &mut [u8]);
+    /// Brings the bytes at `position` near, to be read or, if `write`, to be written. A hint.
+    fn prefetch(&self, _position: u64, _write: bool) {}
     /// SYNC POINT acquire: the bytes that the consumer has given back so far; pairs with `give_credit`.
     fn credit(&self) -> u64;
     /// SYNC POINT release: the consumer is done with everything before `position`.
@@ -157,6 +159,24 @@ impl Memory for SharedMemory {
                 self.data.as_ptr().copy_to_nonoverlapping(into.as_mut_ptr().add(first), into.len() - first);
             }
         }
+    }
+
+    #[inline]
+    fn prefetch(&self, position: u64, write: bool) {
+        #[cfg(target_arch = "x86_64")]
+        {
+            let at = self.span(position, 0).0.as_ptr();
+            // SAFETY: a prefetch reads and writes nothing, whatever the address; this one lies in the ring.
+            unsafe {
+                if write {
+                    core::arch::asm!("prefetchw [{}]", in(reg) at, options(nostack, preserves_flags));
+                } else {
+                    core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(at.cast());
+                }
+            }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = (position, write);
     }
 
     #[inline]

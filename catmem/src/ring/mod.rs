@@ -15,13 +15,15 @@
 //! the record is published. A record's payload may go around the ring's end; a header never does.
 
 pub mod consumer;
-#[cfg(all(test, loom))]
+#[cfg(test)]
+#[cfg(loom)]
 mod loom_tests;
 pub mod memory;
 pub mod producer;
 pub mod record;
 pub mod release;
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests;
 
 pub use consumer::Consumer;

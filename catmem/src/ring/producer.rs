@@ -87,6 +87,9 @@ impl<M: Memory> Producer<M> {
         debug_assert_eq!(at, self.tail + (HEADER + len) as u64);
         self.memory.publish(self.tail, Record { kind, len }.encode());
         self.tail = next;
+        // The lines that the next small record will need, while there is time. The first is here already.
+        self.memory.prefetch(next + 64, true);
+        self.memory.prefetch(next + 128, true);
     }
 
     /// Publishes a [`Kind::First`] record: the total length, then `bytes`.

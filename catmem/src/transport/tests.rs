@@ -199,7 +199,6 @@ fn a_close_that_waits_for_a_silent_opener_goes_on_without_it() {
     let made = creator.catmem.create_pipe(QUEUE, "p").unwrap();
     let silent = Directory::open(directory.path()).unwrap().connect(&PipeName::new("p").unwrap()).unwrap();
     creator.round(LIMIT);
-    creator.round(LIMIT);
     assert!(creator.catmem.close(made).is_pending());
     creator.woken();
     drop(silent);

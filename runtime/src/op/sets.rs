@@ -56,12 +56,11 @@ impl Ops {
 
     /// Makes a wait set.
     pub fn open_set(&mut self) -> SetId {
-        let index = match self.sets.iter().position(|set| !set.open) {
-            Some(index) => index,
-            None => {
-                self.sets.push(Set::default());
-                self.sets.len() - 1
-            }
+        let index = if let Some(index) = self.sets.iter().position(|set| !set.open) {
+            index
+        } else {
+            self.sets.push(Set::default());
+            self.sets.len() - 1
         };
         let set = &mut self.sets[index];
         set.open = true;

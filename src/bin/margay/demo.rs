@@ -14,7 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::time::Duration;
 
 const SIZES: [usize; 4] = [64, 1 << 10, 16 << 10, 64 << 10];
-const EFFORT: Effort = Effort { blocks: 400, milliseconds: 0.5, timed_milliseconds: 150.0 };
+const EFFORT: Effort = Effort { blocks: 200, milliseconds: 0.5, timed_milliseconds: 40.0 };
 
 /// Runs and prints it.
 pub fn run(cores: Option<Cores>) -> Result<()> {

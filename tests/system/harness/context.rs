@@ -49,12 +49,15 @@ impl Context {
     }
 
     /// Opens a pipe as soon as it is there.
+    #[expect(clippy::unused_self, reason = "it belongs with the other things that a role does")]
     pub fn open(&self, libos: &mut LibOs, name: &str) -> Qd {
+        // Each try is also a look at the pipes that are there.
         for _ in 0..200_000 {
+            libos.poll();
             match libos.open_pipe(name) {
                 Ok(qd) => return qd,
                 Err(error) if matches!(error.errno(), Errno::NOENT | Errno::CONNREFUSED) => {
-                    super::system::sleep(100_000)
+                    super::system::sleep(100_000);
                 }
                 Err(error) => panic!("opening {name}: {error}"),
             }

@@ -52,7 +52,6 @@ struct Kill {
 pub struct Pair<'a> {
     name: String,
     parts: Vec<Part<'a>>,
-    seed: Option<u64>,
     argument: u64,
     deadline: Duration,
     kill: Option<Kill>,
@@ -62,10 +61,18 @@ pub struct Pair<'a> {
 pub struct Report {
     /// The shared words as the processes left them.
     pub board: Board,
-    /// The seed that was used.
-    pub seed: u64,
-    /// Files in the directory of the pipes when all processes had ended.
-    pub left: Vec<String>,
+    /// Names of pipes that were there when all processes had ended.
+    left: usize,
+}
+
+impl Report {
+    /// No name of a pipe was left behind.
+    ///
+    /// # Panics
+    /// If there was one.
+    pub fn assert_no_pipes(&self) {
+        assert_eq!(self.left, 0, "names of pipes were left behind");
+    }
 }
 
 impl<'a> Pair<'a> {
@@ -73,7 +80,7 @@ impl<'a> Pair<'a> {
     pub fn new(path: &str) -> Self {
         let path = path.split_once("::").map_or(path, |(_crate, path)| path);
         let name = path.strip_suffix("::here").unwrap_or(path).to_owned();
-        Self { name, parts: Vec::new(), seed: None, argument: 0, deadline: Duration::from_secs(60), kill: None }
+        Self { name, parts: Vec::new(), argument: 0, deadline: Duration::from_mins(1), kill: None }
     }
 
     fn part(mut self, role: Role, act: impl FnOnce(&Context) + 'a) -> Self {
@@ -108,12 +115,6 @@ impl<'a> Pair<'a> {
         self
     }
 
-    /// The seed of this run, unless the environment says another.
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = Some(seed);
-        self
-    }
-
     /// All processes must have ended by then.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
@@ -143,8 +144,8 @@ impl<'a> Pair<'a> {
         let number = |name: &str| variable(name).parse::<u64>().expect("it is a number");
         // Nobody is left behind if the first process is killed.
         rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).expect("prctl works");
-        let parent = rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get() as u64);
-        assert_eq!(parent, number(PARENT), "the first process is there");
+        let parent = std::os::unix::process::parent_id();
+        assert_eq!(u64::from(parent), number(PARENT), "the first process is there");
         assert_eq!(self.name, variable(NAME), "the name found its test");
         let directory = PathBuf::from(variable(DIRECTORY));
         let part = self.parts.into_iter().find(|part| format!("{:?}", part.role) == role).expect("the role is known");
@@ -162,7 +163,7 @@ impl<'a> Pair<'a> {
 
     /// In the first process.
     fn start(self) -> Report {
-        let seed = std::env::var(SEED).ok().and_then(|seed| seed.parse().ok()).or(self.seed);
+        let seed = std::env::var(SEED).ok().and_then(|seed| seed.parse().ok());
         let seed = seed.unwrap_or_else(|| Random::new(now() ^ u64::from(std::process::id()) << 40).next());
         let directory =
             tempfile::Builder::new().prefix("margay-test-").tempdir().expect("there is room for temporary files");
@@ -180,8 +181,8 @@ impl<'a> Pair<'a> {
             processes.spawn(part, directory.path(), self.argument);
         }
         processes.watch(&board, self.deadline, self.kill);
-        let left = super::system::names(&pipes);
-        Report { board, seed, left }
+        let left = super::system::pipes(&pipes);
+        Report { board, left }
     }
 }
 

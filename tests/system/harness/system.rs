@@ -6,7 +6,7 @@ use rustix::time::{ClockId, Timespec, clock_gettime};
 use std::path::Path;
 
 fn nanoseconds(time: Timespec) -> u64 {
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+    time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
 }
 
 /// The monotonic clock, which all processes share, in nanoseconds.
@@ -42,8 +42,8 @@ pub fn private_kib() -> u64 {
     line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("it is a number")
 }
 
-/// Names in a directory.
-pub fn names(directory: &Path) -> Vec<String> {
+/// Names of pipes in a directory.
+pub fn pipes(directory: &Path) -> usize {
     let entries = std::fs::read_dir(directory).expect("the directory is there");
-    entries.map(|entry| entry.expect("it can be read").file_name().to_string_lossy().into_owned()).collect()
+    entries.filter(|entry| entry.as_ref().is_ok_and(|entry| entry.path().extension() == Some("pipe".as_ref()))).count()
 }

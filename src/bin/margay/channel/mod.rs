@@ -142,7 +142,7 @@ pub fn perform(job: &Job, descriptors: Vec<OwnedFd>, teller: &mut Teller<'_>) ->
         teller.ready()?;
         return match job.role {
             Role::Server => Ok(Report::default()),
-            Role::Client => pipe::one_thread(&job.name, how, blocks, per_block, teller),
+            Role::Client => pipe::one_thread(&job.place, how, blocks, per_block, teller),
         };
     }
     let role = job.role;
@@ -154,7 +154,7 @@ pub fn perform(job: &Job, descriptors: Vec<OwnedFd>, teller: &mut Teller<'_>) ->
         Kind::Futex => run(futex::Futex::new(&one(descriptors)?, role)?, job, teller),
         Kind::UnixSocket { size } => run(kernel::socket(one(descriptors)?, size)?, job, teller),
         Kind::KernelPipe { size } => run(kernel::pipe(descriptors, size)?, job, teller),
-        Kind::Margay(how) => run(pipe::Pipe::new(&job.name, role, how)?, job, teller),
+        Kind::Margay(how) => run(pipe::Pipe::new(&job.place, role, how)?, job, teller),
     }
 }
 

@@ -5,7 +5,7 @@ use super::copy_ring::fold;
 use super::{Channel, PipeUse, Read, Wait};
 use crate::clock;
 use crate::measure;
-use crate::process::job::{Report, Role};
+use crate::process::job::{Place, Report, Role};
 use crate::process::worker::Teller;
 use anyhow::{Context, Result, bail, ensure};
 use margay::config::Spin;
@@ -26,13 +26,13 @@ pub struct Pipe {
 
 impl Pipe {
     /// The end of `role`: the server makes the pipe, the client opens it.
-    pub fn new(name: &str, role: Role, how: PipeUse) -> Result<Self> {
-        let mut libos = LibOs::new(&config(how.wait, role)?)?;
+    pub fn new(place: &Place, role: Role, how: PipeUse) -> Result<Self> {
+        let mut libos = LibOs::new(&config(place, how.wait, role)?)?;
         let qd = match role {
-            Role::Server => libos.create_pipe(name),
-            Role::Client => libos.open_pipe(name),
+            Role::Server => libos.create_pipe(&place.name),
+            Role::Client => libos.open_pipe(&place.name),
         };
-        let qd = qd.with_context(|| format!("cannot get at pipe {name}"))?;
+        let qd = qd.with_context(|| format!("cannot get at the pipe in {}", place.directory.display()))?;
         let message = filled(&mut libos, how.size)?;
         Ok(Self { libos, qd, how, message })
     }
@@ -101,9 +101,9 @@ impl Channel for Pipe {
 }
 
 /// Both ends in one LibOs: push, wait, pop, wait.
-pub fn one_thread(name: &str, how: PipeUse, blocks: u32, per_block: u32, teller: &mut Teller<'_>) -> Result<Report> {
-    let mut libos = LibOs::new(&config(how.wait, Role::Client)?)?;
-    let (made, opened) = (libos.create_pipe(name)?, libos.open_pipe(name)?);
+pub fn one_thread(place: &Place, how: PipeUse, blocks: u32, per_block: u32, teller: &mut Teller<'_>) -> Result<Report> {
+    let mut libos = LibOs::new(&config(place, how.wait, Role::Client)?)?;
+    let (made, opened) = (libos.create_pipe(&place.name)?, libos.open_pipe(&place.name)?);
     let message = filled(&mut libos, how.size)?;
     let blocks = measure::in_blocks(blocks, per_block, teller, || {
         let qt = libos.push(opened, message.view()?)?;
@@ -122,11 +122,12 @@ fn filled(libos: &mut LibOs, size: usize) -> Result<Buf> {
     Ok(message)
 }
 
-fn config(wait: Wait, role: Role) -> Result<Config> {
+fn config(place: &Place, wait: Wait, role: Role) -> Result<Config> {
     let mut config = match wait {
         Wait::Configured => Config::from_env()?,
         _ => Config::default(),
     };
+    config.catmem.directory = Some(place.directory.clone());
     match (wait, role) {
         (Wait::Poll, _) | (Wait::ServerSleeps, Role::Client) => config.wait.spin = Spin::Forever,
         (Wait::ServerSleeps, Role::Server) => config.wait.spin = Spin::For(Duration::ZERO),

@@ -3,6 +3,7 @@
 
 use crate::channel::Kind;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// Which half of a measurement a process is. The client measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,7 +63,16 @@ pub struct Job {
     pub kind: Kind,
     /// How they go.
     pub pattern: Pattern,
-    /// A name that no other measurement has, for what is found by name.
+    /// Where the two sides meet.
+    pub place: Place,
+}
+
+/// Where the two sides of a Margay pipe meet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// A private folder.
+    pub directory: PathBuf,
+    /// A name in it that no other measurement has.
     pub name: String,
 }
 

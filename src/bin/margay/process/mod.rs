@@ -4,6 +4,7 @@
 //! Always true: no measurement outlasts its deadline, and when one process fails, both are killed. They also die with
 //! the process that started them.
 
+mod directory;
 pub mod job;
 mod link;
 pub mod worker;
@@ -12,7 +13,8 @@ use crate::channel::{self, Kind};
 use crate::clock;
 use crate::pin::Cores;
 use anyhow::{Context, Result, bail};
-use job::{Answer, Job, Pattern, Progress, Report, Role};
+use directory::Directory;
+use job::{Answer, Job, Pattern, Place, Progress, Report, Role};
 use link::Link;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::os::fd::AsFd;
@@ -53,12 +55,15 @@ pub struct Pair {
     server: Worker,
     client: Worker,
     jobs: u32,
+    // Removed after both processes are gone.
+    directory: Directory,
 }
 
 impl Pair {
     /// Starts them.
     pub fn start(cores: Cores) -> Result<Self> {
-        Ok(Self { server: Worker::start(cores.server)?, client: Worker::start(cores.client)?, jobs: 0 })
+        let directory = Directory::new()?;
+        Ok(Self { server: Worker::start(cores.server)?, client: Worker::start(cores.client)?, jobs: 0, directory })
     }
 
     /// Their process ids.
@@ -69,9 +74,9 @@ impl Pair {
     /// Measures one thing. Tells `watch` now and then how it goes.
     pub fn run(&mut self, kind: Kind, pattern: Pattern, watch: &mut dyn FnMut(Progress)) -> Result<Report> {
         self.jobs += 1;
-        let name = format!("margay-bench-{}-{}", std::process::id(), self.jobs);
+        let place = Place { directory: self.directory.path().to_owned(), name: self.jobs.to_string() };
         let [for_server, for_client] = channel::descriptors(kind)?;
-        let job = |role| Job { role, kind, pattern, name: name.clone() };
+        let job = |role| Job { role, kind, pattern, place: place.clone() };
         let lend = |fds: &[std::os::fd::OwnedFd], link: &Link, role| {
             link.send(&job(role), &fds.iter().map(AsFd::as_fd).collect::<Vec<_>>())
         };
