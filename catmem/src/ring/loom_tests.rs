@@ -21,8 +21,8 @@ struct Words {
     headers: Vec<AtomicU64>,
     payload: Vec<UnsafeCell<u64>>,
     credit: AtomicU64,
-    /// How headers and credit are published, and read.
-    order: [Ordering; 2],
+    /// How headers are published and looked at, and how credit is given and looked at.
+    order: [Ordering; 4],
 }
 
 // SAFETY: loom checks that no payload cell is used by both sides at once; that is what these models are for.
@@ -35,7 +35,7 @@ unsafe impl Send for Words {}
 struct Ring(Arc<Words>);
 
 impl Ring {
-    fn new(order: [Ordering; 2]) -> Self {
+    fn new(order: [Ordering; 4]) -> Self {
         Self(Arc::new(Words {
             headers: (0..CAPACITY / 8).map(|_| AtomicU64::new(0)).collect(),
             payload: (0..CAPACITY / 8).map(|_| UnsafeCell::new(0)).collect(),
@@ -46,6 +46,12 @@ impl Ring {
 
     fn index(position: u64) -> usize {
         (position as usize % CAPACITY) / 8
+    }
+
+    /// The word is written over: nobody may still be reading payload there.
+    fn overwrite(&self, position: u64, value: u64) {
+        // SAFETY: see `Sync` above.
+        self.0.payload[Self::index(position)].with_mut(|cell| unsafe { *cell = value });
     }
 }
 
@@ -59,19 +65,20 @@ impl Memory for Ring {
     }
 
     fn clear(&self, position: u64) {
+        self.overwrite(position, 0);
         self.0.headers[Self::index(position)].store(0, Ordering::Relaxed);
     }
 
     fn publish(&self, position: u64, word: u64) {
+        self.overwrite(position, word);
         self.0.headers[Self::index(position)].store(word, self.0.order[0]);
     }
 
     fn write(&self, position: u64, bytes: &[u8]) {
         for (word, bytes) in (position..).step_by(8).zip(bytes.as_chunks().0) {
             let value = u64::from_ne_bytes(*bytes);
+            self.overwrite(word, value);
             self.0.headers[Self::index(word)].store(value, Ordering::Relaxed);
-            // SAFETY: see `Sync` above.
-            self.0.payload[Self::index(word)].with_mut(|cell| unsafe { *cell = value });
         }
     }
 
@@ -86,11 +93,11 @@ impl Memory for Ring {
     }
 
     fn credit(&self) -> u64 {
-        self.0.credit.load(self.0.order[1])
+        self.0.credit.load(self.0.order[3])
     }
 
     fn give_credit(&self, position: u64) {
-        self.0.credit.store(position, self.0.order[0]);
+        self.0.credit.store(position, self.0.order[2]);
     }
 }
 
@@ -101,7 +108,7 @@ fn payload(message: usize, words: usize) -> Vec<u8> {
 
 /// Sends messages of these lengths in words; the reader holds the first of each group of `hold` until the next one is
 /// read. `hold` 0: it copies all.
-fn exchange(order: [Ordering; 2], lens: &'static [usize], hold: usize) {
+fn exchange(order: [Ordering; 4], lens: &'static [usize], hold: usize) {
     let ring = Ring::new(order);
     let mut producer = Producer::new(ring.clone());
     let writer = thread::spawn(move || {
@@ -147,7 +154,7 @@ fn exchange(order: [Ordering; 2], lens: &'static [usize], hold: usize) {
     writer.join().unwrap();
 }
 
-const RIGHT: [Ordering; 2] = [Ordering::Release, Ordering::Acquire];
+const RIGHT: [Ordering; 4] = [Ordering::Release, Ordering::Acquire, Ordering::Release, Ordering::Acquire];
 
 fn check(body: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
@@ -157,8 +164,8 @@ fn check(body: impl Fn() + Sync + Send + 'static) {
 
 #[test]
 fn loom_records_around_the_ring() {
-    // The third goes around the end, and waits for the first two to be given back.
-    check(|| exchange(RIGHT, &[2, 2, 2], 0));
+    // The third goes around the end, over what the first two have given back.
+    check(|| exchange(RIGHT, &[2, 2, 2, 2], 0));
 }
 
 #[test]
@@ -171,14 +178,33 @@ fn loom_held_records_are_not_overwritten() {
     check(|| exchange(RIGHT, &[1, 1, 1, 2], 2));
 }
 
-#[test]
-#[should_panic]
-fn loom_finds_a_publication_without_release() {
-    check(|| exchange([Ordering::Relaxed, Ordering::Acquire], &[2, 2, 2], 0));
+/// One of the four orderings is missing.
+fn check_without(which: usize) {
+    let mut order = RIGHT;
+    order[which] = Ordering::Relaxed;
+    check(move || exchange(order, &[2, 2, 2, 2], 0));
 }
 
 #[test]
-#[should_panic]
+#[should_panic(expected = "Causality violation")]
+fn loom_finds_a_publication_without_release() {
+    check_without(0);
+}
+
+#[test]
+#[should_panic(expected = "Causality violation")]
 fn loom_finds_a_look_without_acquire() {
-    check(|| exchange([Ordering::Release, Ordering::Relaxed], &[2, 2, 2], 0));
+    check_without(1);
+}
+
+#[test]
+#[should_panic(expected = "Causality violation")]
+fn loom_finds_credit_that_is_given_without_release() {
+    check_without(2);
+}
+
+#[test]
+#[should_panic(expected = "Causality violation")]
+fn loom_finds_credit_that_is_taken_without_acquire() {
+    check_without(3);
 }
