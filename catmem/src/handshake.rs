@@ -133,11 +133,11 @@ pub async fn create(reactor: Rc<Reactor>, offer: Rc<Offer>, limit: Duration, mai
             }
         };
         offer.greeting.set(true);
-        let greeted = greet(&reactor, &offer, &socket, limit).await;
-        offer.greeting.set(false);
-        match greeted {
+        match greet(&reactor, &offer, &socket, limit).await {
+            // Still greeting until the letter is read: a close before that must not look for another opener.
             Ok(()) => return mailbox.put(serial, Outcome::Joined(socket)),
             Err(error) => {
+                offer.greeting.set(false);
                 log::debug!("a pipe refused an opener: {error}");
                 // It may be gone already; then nobody is left to be told.
                 let _ = send_refusal(&socket, Errno::PROTO);

@@ -10,7 +10,7 @@ use crate::ring::{Consumer, Kind, Record, SharedMemory};
 use core::ptr::NonNull;
 use core::task::Poll;
 use runtime::buf::{self, Buf, Pool, Pools, SGA_SEGMENTS_MAX, Sga};
-use runtime::limits::{LOANS_MAX, RECORDS_PER_LOOK};
+use runtime::limits::{LOANS_MAX, MESSAGE_MAX, RECORDS_PER_LOOK};
 use runtime::transport::PopMode;
 use runtime::{Errno, Error, Result};
 use std::rc::Rc;
@@ -252,7 +252,7 @@ impl Inbox {
         self.ring.read(0, &mut total);
         let total = usize::try_from(u64::from_le_bytes(total)).map_err(|_| BROKEN)?;
         let len = record.len - TOTAL;
-        if total <= len {
+        if total <= len || total > MESSAGE_MAX {
             return Err(BROKEN);
         }
         let mut buf = self.pools.alloc(total)?;

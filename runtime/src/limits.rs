@@ -17,10 +17,12 @@ pub const EVENTS_MAX: usize = 64;
 
 /// Pipes that are looked at in every poll; more are armed and come back by their doorbell.
 pub const HOT_PIPES_MAX: usize = 32;
-/// Messages of one pipe that are read in place at once (`ENOBUFS`), less one kept for those that are copied behind them.
+/// Messages of one pipe that are read in place, or were read behind such, at once (`ENOBUFS`); one less in practice.
 pub const HELD_MESSAGES_MAX: usize = 256;
 /// Buffers over memory that a peer lent, per pipe, second views included (`ENOBUFS`).
 pub const LOANS_MAX: u32 = 1024;
+/// The longest message that a peer may announce (`EPROTO`); what is pushed is bounded by `catmem.max_message`.
+pub const MESSAGE_MAX: usize = 1 << 30;
 /// Segments of one pipe and direction that are handed over by reference at once (the push waits).
 pub const LENT_SEGMENTS_MAX: usize = 256;
 /// Records of a large message that one look takes in.

@@ -31,7 +31,8 @@ impl LibOs {
     /// belongs to the reader, who reads it in place; get a new one for the next message.
     ///
     /// # Errors
-    /// `EBADF`; `ENOBUFS` all slots are out; `EMSGSIZE` larger than a slot (`catmem.slot`); `ENOTCONN` the handshake of a
+    /// `EBADF`; `ENOBUFS` all slots are out: they come back as the peer drops what it has read, which a later call sees once
+    /// this LibOs has waited or polled; `EMSGSIZE` larger than a slot (`catmem.slot`); `ENOTCONN` the handshake of a
     /// pipe that was opened here is not done.
     ///
     /// ```

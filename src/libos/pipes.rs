@@ -36,7 +36,8 @@ impl LibOs {
     ///
     /// # Errors
     /// `EINVAL` bad name; `ENOENT` nobody made it; `ECONNREFUSED` whoever made it is gone; `EACCES` it belongs to another
-    /// user; `EMFILE` too many queues. What goes wrong later comes with the first push or pop.
+    /// user; `ECONNRESET` it hung up at once; `EAGAIN` too many others are waiting to open it; `EMFILE` too many queues. What
+    /// goes wrong later comes with the first push or pop.
     ///
     /// ```
     /// # use margay::{Config, Errno, LibOs};

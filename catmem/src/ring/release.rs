@@ -82,7 +82,7 @@ impl<M: Memory> Release<M> {
         }
     }
 
-    /// Whether a further record can be consumed or held. One entry is kept for records that are copied behind held ones.
+    /// Whether a further record can be consumed or held.
     #[inline]
     pub fn has_room(&self) -> bool {
         self.last.get() - self.first.get() < HELD_MAX as u64 - 1

@@ -144,7 +144,7 @@ impl World {
     /// Writes fresh bytes through the view, if it is the only one.
     fn write(&mut self, index: usize) {
         let view = &mut self.views[index];
-        let sole = Rc::strong_count(&view.block) == 1;
+        let sole = Rc::strong_count(&view.block) == 1 && !matches!(self.kind, Kind::Loans);
         let Some(bytes) = view.buf.get_mut() else {
             return assert!(!sole);
         };
@@ -268,7 +268,7 @@ impl World {
         let view = &mut self.views[index];
         let room = if front { view.start } else { view.block.borrow().len() - view.start - view.len };
         let expected = match () {
-            () if Rc::strong_count(&view.block) > 1 => Some(Errno::BUSY),
+            () if Rc::strong_count(&view.block) > 1 || matches!(self.kind, Kind::Loans) => Some(Errno::BUSY),
             () if n > room => Some(Errno::NOBUFS),
             () => None,
         };

@@ -82,10 +82,12 @@ impl Buf {
 
     #[inline]
     fn is_sole(&self) -> bool {
-        self.ref_count() == 1
+        // A loan is the lender's memory: it may have lent the same bytes twice, and may still read them.
+        self.ref_count() == 1 && self.loan_token().is_none()
     }
 
-    /// The bytes, to write to; `None` while the block has another view, even one of other bytes.
+    /// The bytes, to write to; `None` while the block has another view, even one of other bytes, and for memory that is
+    /// lent.
     ///
     /// ```
     /// # let pool = runtime::buf::Pool::heap(64, 1, 0, 1)?;
@@ -247,7 +249,7 @@ impl Buf {
     /// ```
     ///
     /// # Errors
-    /// `EBUSY` if the block has another view, `ENOBUFS` if the headroom is shorter. The view is then unchanged.
+    /// `EBUSY` if the block has another view or is lent, `ENOBUFS` if the headroom is shorter. The view is then unchanged.
     #[inline]
     pub fn prepend(&mut self, n: usize) -> Result<&mut [u8]> {
         self.growable(n, self.headroom(), NO_HEADROOM)?;
@@ -263,7 +265,7 @@ impl Buf {
     /// Grows the view by `n` bytes to the back and gives those bytes to write to. They are not cleared.
     ///
     /// # Errors
-    /// `EBUSY` if the block has another view, `ENOBUFS` if the tailroom is shorter. The view is then unchanged.
+    /// `EBUSY` if the block has another view or is lent, `ENOBUFS` if the tailroom is shorter. The view is then unchanged.
     #[inline]
     pub fn append(&mut self, n: usize) -> Result<&mut [u8]> {
         self.growable(n, self.tailroom(), NO_TAILROOM)?;
