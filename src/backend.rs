@@ -26,7 +26,7 @@ impl Backends {
 
     /// The back end that has pipes.
     #[inline]
-    pub const fn pipes(&self) -> u8 {
+    pub const fn pipes() -> u8 {
         0
     }
 

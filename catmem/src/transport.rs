@@ -5,9 +5,11 @@
 //! is armed instead, and an event from its doorbell brings it back, so that a poll costs the same with ten thousand
 //! idle pipes as with ten.
 
+mod joining;
+
 use crate::doorbell::{Doorbell, can_membarrier, heavy};
 use crate::eventfd::Eventfd;
-use crate::handshake::{self, Mailbox, Offer, Outcome, Sizes};
+use crate::handshake::{self, Mailbox, Offer, Sizes};
 use crate::layout::{Layout, Side};
 use crate::mapping::Mapping;
 use crate::pipe::{Ends, Pipe};
@@ -151,21 +153,6 @@ impl Catmem {
         pipe.hot = false;
     }
 
-    /// A pipe that is beyond repair: the peer sees the connection hang up, parked operations are told at the next poll.
-    #[cold]
-    fn fail(&mut self, handle: Handle, error: Error) {
-        let reactor = Rc::clone(&self.reactor);
-        let Ok(pipe) = self.pipe(handle) else { return };
-        if pipe.has_failed() {
-            return;
-        }
-        unwatch(&reactor, pipe);
-        pipe.fail(error);
-        pipe.connection = None;
-        let queue = pipe.queue;
-        self.failed.push(queue);
-    }
-
     /// An error that an operation is about to give: a broken protocol ends the pipe.
     #[cold]
     fn checked(&mut self, handle: Handle, error: Error) -> Error {
@@ -173,66 +160,6 @@ impl Catmem {
             self.fail(handle, error);
         }
         error
-    }
-
-    /// Handles one letter of a handshake.
-    fn letter(&mut self, serial: u64, outcome: Outcome, wakes: &mut Wakes) {
-        let found = self.pipes.iter().position(|slot| slot.as_ref().is_some_and(|pipe| pipe.serial == serial));
-        let Some(handle) = found.map(|index| index as Handle) else { return };
-        let joined = match outcome {
-            Outcome::Joined(connection) => Ok(connection),
-            Outcome::Opened(connection, hello, memory, bells) => {
-                self.opened(handle, &hello, memory, bells).map(|()| connection)
-            }
-            Outcome::Refused => {
-                if let Ok(pipe) = self.pipe(handle) {
-                    wakes.wake(pipe.queue, Direction::Push);
-                }
-                return;
-            }
-            Outcome::Failed(error) => Err(error),
-        };
-        let joined = joined.and_then(|connection| {
-            self.reactor.watch(&connection, Interest::READABLE, self.token(handle, CONNECTION))?;
-            Ok(connection)
-        });
-        match joined {
-            Ok(connection) => {
-                let Ok(pipe) = self.pipe(handle) else { return };
-                pipe.joined(connection);
-                // The name goes with it: a pipe has two ends.
-                pipe.offer = None;
-                pipe.task = None;
-                let queue = pipe.queue;
-                wakes.wake(queue, Direction::Push);
-                wakes.wake(queue, Direction::Pop);
-            }
-            Err(error) => self.fail(handle, error),
-        }
-    }
-
-    fn opened(
-        &mut self,
-        handle: Handle,
-        hello: &Hello,
-        memory: std::os::fd::OwnedFd,
-        bells: [std::os::fd::OwnedFd; 2],
-    ) -> Result<()> {
-        let (mapping, [creator, opener]) = handshake::attach(hello, memory, bells)?;
-        let mapping = Rc::new(mapping);
-        let bell = Doorbell::new(
-            Rc::clone(&mapping),
-            Layout::wake(Side::Opener),
-            Layout::wake(Side::Creator),
-            Rc::new(creator),
-        );
-        bell.use_membarrier(hello.membarrier());
-        let mine = Rc::new(opener);
-        self.watch_doorbell(handle, &mine)?;
-        let ends =
-            Ends::new(&mapping, hello, Side::Opener, Rc::new(bell), mine, (&self.pools, self.settings.max_message))?;
-        self.pipe(handle)?.ends = Some(ends);
-        Ok(())
     }
 
     fn arm_all(&mut self) -> Armed {

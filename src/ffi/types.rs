@@ -59,7 +59,7 @@ pub union ResultValue {
 #[derive(Clone, Copy)]
 #[repr(C, packed)]
 pub struct QResult {
-    /// One of [`opcode`].
+    /// One of `opcode`'s constants.
     pub opcode: u32,
     /// Descriptor that the operation was begun on.
     pub qd: i32,

@@ -55,7 +55,7 @@ impl LibOs {
         self.backends.get(queue.backend).alloc(queue.handle, len)
     }
 
-    /// Pushes a message: a [`Buf`], an [`Sga`], or bytes. The token completes once the transport has taken all of it.
+    /// Pushes a message: a [`Buf`], an [`Sga`](runtime::buf::Sga), or bytes. The token completes once the transport has taken all of it.
     ///
     /// # Errors
     /// `EBADF`; `EINVAL` empty message; `EPIPE` after [`shutdown`](Self::shutdown); `EAGAIN` too many tokens are open;

@@ -26,7 +26,7 @@ impl LibOs {
     /// ```
     pub fn create_pipe(&mut self, name: &str) -> Result<Qd> {
         self.new_queue(|backends, id| {
-            let index = backends.pipes();
+            let index = Backends::pipes();
             backends.get(index).create_pipe(id, name).map(|handle| (index, handle))
         })
     }
@@ -57,7 +57,7 @@ impl LibOs {
     /// ```
     pub fn open_pipe(&mut self, name: &str) -> Result<Qd> {
         self.new_queue(|backends, id| {
-            let index = backends.pipes();
+            let index = Backends::pipes();
             backends.get(index).open_pipe(id, name).map(|handle| (index, handle))
         })
     }
