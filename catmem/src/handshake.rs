@@ -196,9 +196,10 @@ async fn answer(reactor: &Rc<Reactor>, socket: &OwnedFd) -> Result<(Hello, Owned
 /// Sends the opener's request, as soon as it is connected.
 ///
 /// # Errors
-/// `ECONNRESET` if the creator is gone.
+/// The creator's refusal if it has given one already, `ECONNRESET` if it is gone.
 pub fn request(socket: &OwnedFd) -> Result<()> {
     send_request(socket, OpenRequest { membarrier: can_membarrier() })
+        .map_err(|error| recv_hello(socket).err().unwrap_or(error))
 }
 
 /// Attaches what the opener was given, checking all of it.

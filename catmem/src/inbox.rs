@@ -18,6 +18,11 @@ use std::rc::Rc;
 /// Set in a loan's token if it is a descriptor's id, clear if it is a record in the ring.
 const BY_REFERENCE: u64 = 1 << 63;
 
+/// A record that comes within so many looks belongs to a stream.
+const STREAM_LOOKS: u32 = 16;
+/// Pauses before the next look in a stream.
+const STREAM_PAUSES: u32 = 4;
+
 const BROKEN: Error = Error::new(Errno::PROTO, "the peer published records in an order that cannot be");
 
 /// What dropping a message that was read in place does.
@@ -60,6 +65,8 @@ pub struct Inbox {
     assembly: Option<Assembly>,
     /// What a sized pop has left of its message.
     rest: Sga,
+    /// The last record came within a few looks.
+    streaming: bool,
     _mapping: Rc<Mapping>,
 }
 
@@ -94,6 +101,7 @@ impl Inbox {
             arena: (base, arena.len()),
             assembly: None,
             rest: Sga::new(),
+            streaming: false,
             _mapping: Rc::clone(mapping),
         })
     }
@@ -105,9 +113,22 @@ impl Inbox {
     }
 
     /// Looks for a record up to `looks` times, in as short a loop as can be.
+    ///
+    /// If the last record came at once, they come in a stream, and looking at the line that the writer is just filling would
+    /// only take it away from it: then a pause comes first, in which some more can be written.
     #[inline]
-    pub fn spin(&self, looks: u32) -> bool {
-        !self.rest.is_empty() || (0..looks).any(|_| self.ring.is_ready_and_near())
+    pub fn spin(&mut self, looks: u32) -> bool {
+        if !self.rest.is_empty() {
+            return true;
+        }
+        if core::mem::take(&mut self.streaming) {
+            for _ in 0..STREAM_PAUSES {
+                core::hint::spin_loop();
+            }
+        }
+        let found = (0..looks).find(|_| self.ring.is_ready_and_near());
+        self.streaming = found.is_some_and(|looked| looked < STREAM_LOOKS);
+        found.is_some()
     }
 
     /// The next message; an empty one is the end.

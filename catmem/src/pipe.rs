@@ -228,8 +228,8 @@ impl Pipe {
 
     /// Looks for a message up to `looks` times, in as short a loop as can be.
     #[inline]
-    pub fn spin(&self, looks: u32) -> bool {
-        self.ends.as_ref().is_some_and(|ends| ends.inbox.spin(looks))
+    pub fn spin(&mut self, looks: u32) -> bool {
+        self.ends.as_mut().is_some_and(|ends| ends.inbox.spin(looks))
     }
 
     /// Looks for what a parked push lacks.

@@ -83,7 +83,7 @@ pub struct CatmemConfig {
     /// Absolute path of the folder where pipes are found by name. `None`: `$XDG_RUNTIME_DIR/margay`, or
     /// `/tmp/margay-<uid>` where that is not set. It must be private to the user. Default: `None`.
     pub directory: Option<PathBuf>,
-    /// Bytes in each of the two rings of a pipe: a power of two from 4 KiB to 64 MiB. Default: 256 KiB.
+    /// Bytes in each of the two rings of a pipe: a power of two from 4 KiB to 64 MiB. Default: 512 KiB.
     pub ring: usize,
     /// Bytes in one slot of shared memory for messages that are handed over without a copy: a power of two from 4 KiB
     /// to 16 MiB. Default: 64 KiB.
@@ -144,7 +144,7 @@ impl Default for CatmemConfig {
     fn default() -> Self {
         Self {
             directory: None,
-            ring: 256 * KIB,
+            ring: 512 * KIB,
             slot: 64 * KIB,
             slots: 16,
             max_message: 64 * MIB,

@@ -16,7 +16,7 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 
 /// Payload bytes of all slots of one direction.
-const RING: usize = 256 << 10;
+const RING: usize = 512 << 10;
 /// The word in front of a payload, which starts at a cache line.
 const WORD: usize = 64;
 /// Bytes that are read before the writer is told.
