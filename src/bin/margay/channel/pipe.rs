@@ -57,14 +57,13 @@ impl Pipe {
 impl Channel for Pipe {
     #[inline]
     fn send(&mut self) -> Result<()> {
-        let message = if self.how.handed_over {
+        let qt = if self.how.handed_over {
             let mut memory = self.memory()?;
             memory.get_mut().context("new memory has no second view")?.copy_from_slice(&self.message);
-            memory
+            self.libos.push(self.qd, memory)?
         } else {
-            self.message.view()?
+            self.libos.push(self.qd, &self.message[..])?
         };
-        let qt = self.libos.push(self.qd, message)?;
         match self.libos.wait(qt, None)?.outcome {
             Outcome::Push => Ok(()),
             Outcome::Failed(error) => Err(error).context("push"),
@@ -106,7 +105,7 @@ pub fn one_thread(place: &Place, how: PipeUse, blocks: u32, per_block: u32, tell
     let (made, opened) = (libos.create_pipe(&place.name)?, libos.open_pipe(&place.name)?);
     let message = filled(&mut libos, how.size)?;
     let blocks = measure::in_blocks(blocks, per_block, teller, || {
-        let qt = libos.push(opened, message.view()?)?;
+        let qt = libos.push(opened, &message[..])?;
         ensure!(matches!(libos.wait(qt, None)?.outcome, Outcome::Push), "a push failed");
         let qt = libos.pop(made, None)?;
         let popped = libos.wait(qt, None)?.into_message().context("pop")?;
