@@ -101,9 +101,11 @@ impl Catmem {
         self.pipes.len() as Handle - 1
     }
 
+    /// The serial number of the pipe that is inserted next: never used twice, and its lower half is the pipe's handle.
     fn next_serial(&mut self) -> u64 {
         self.serial += 1;
-        self.serial
+        let handle = self.free.last().copied().unwrap_or(self.pipes.len() as Handle);
+        self.serial << 32 | u64::from(handle)
     }
 
     #[inline]

@@ -36,7 +36,7 @@ impl LibOs {
     ///
     /// # Errors
     /// `EINVAL` bad name; `ENOENT` nobody made it; `ECONNREFUSED` whoever made it is gone; `EACCES` it belongs to another
-    /// user; `ECONNRESET` it hung up at once; `EAGAIN` too many others are waiting to open it; `EMFILE` too many queues. What
+    /// user; `ECONNRESET` it hung up at once; `EPROTO` it answered nonsense; `EAGAIN` too many others are waiting to open it; `EMFILE` too many queues. What
     /// goes wrong later comes with the first push or pop.
     ///
     /// ```

@@ -123,9 +123,9 @@ fn hostile_creators_are_found_out() {
                 let opened = libos.open_pipe(&format!("trap{round}"));
                 let qd = match opened {
                     Ok(qd) => qd,
-                    // It hung up before it was asked.
+                    // It hung up before it was asked, or answered first.
                     Err(error) => {
-                        assert_eq!(error.errno(), Errno::CONNRESET, "round {round}");
+                        assert!([Errno::PROTO, Errno::CONNRESET].contains(&error.errno()), "round {round}: {error}");
                         context.board.set(NEXT, round + 1);
                         continue;
                     }

@@ -31,8 +31,11 @@ impl Catmem {
 
     /// Handles one letter of a handshake.
     pub(super) fn letter(&mut self, serial: u64, outcome: Outcome, wakes: &mut Wakes) {
-        let found = self.pipes.iter().position(|slot| slot.as_ref().is_some_and(|pipe| pipe.serial == serial));
-        let Some(handle) = found.map(|index| index as Handle) else { return };
+        let handle = serial as Handle;
+        // A letter of a pipe that was closed meanwhile is dropped, with the descriptors in it.
+        if !matches!(self.pipes.get(handle as usize), Some(Some(pipe)) if pipe.serial == serial) {
+            return;
+        }
         let joined = match outcome {
             Outcome::Joined(connection) => Ok(connection),
             Outcome::Opened(connection, hello, memory, bells) => {
