@@ -177,7 +177,14 @@ impl LibOs {
         self.reactor.fd()
     }
 
-    /// How much of each buffer class is in use.
+    /// How much of each buffer class is in use: small, large, oversize.
+    ///
+    /// ```
+    /// let mut libos = margay::LibOs::new(&margay::Config::default())?;
+    /// let _buf = libos.alloc(64)?;
+    /// assert_eq!(libos.pool_stats()[0].in_use, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn pool_stats(&self) -> [runtime::buf::Stats; 3] {
         self.pools.stats()
@@ -187,11 +194,35 @@ impl LibOs {
     ///
     /// # Errors
     /// `EBADF` if not.
+    ///
+    /// ```
+    /// # use margay::{Config, Errno, LibOs};
+    /// # let directory = tempfile::tempdir()?;
+    /// # let mut config = Config::default();
+    /// # config.catmem.directory = Some(directory.path().into());
+    /// let mut libos = LibOs::new(&config)?;
+    /// let qd = libos.create_pipe("checked")?;
+    /// libos.check(qd)?;
+    /// libos.close(qd)?;
+    /// assert_eq!(libos.check(qd).unwrap_err().errno(), Errno::BADF);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn check(&mut self, qd: Qd) -> Result<()> {
         self.queues.get(qd).map(|_| ())
     }
 
     /// Queues that are open.
+    ///
+    /// ```
+    /// # use margay::{Config, LibOs};
+    /// # let directory = tempfile::tempdir()?;
+    /// # let mut config = Config::default();
+    /// # config.catmem.directory = Some(directory.path().into());
+    /// let mut libos = LibOs::new(&config)?;
+    /// libos.create_pipe("counted")?;
+    /// assert_eq!(libos.queues(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn queues(&self) -> usize {
         self.queues.len()

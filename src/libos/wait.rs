@@ -226,6 +226,19 @@ impl LibOs {
     ///
     /// # Errors
     /// `EINVAL` the token is not pending; `EEXIST` it is in a set already.
+    ///
+    /// ```
+    /// # use margay::{Config, Errno, LibOs};
+    /// # let directory = tempfile::tempdir()?;
+    /// # let mut config = Config::default();
+    /// # config.catmem.directory = Some(directory.path().into());
+    /// let mut libos = LibOs::new(&config)?;
+    /// let qd = libos.create_pipe("added")?;
+    /// let (set, pushed) = (libos.wait_set(), libos.push(qd, b"x")?);
+    /// libos.add_to_wait_set(&set, pushed)?;
+    /// assert_eq!(libos.add_to_wait_set(&set, pushed).unwrap_err().errno(), Errno::EXIST);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn add_to_wait_set(&mut self, set: &WaitSet, qt: Qt) -> Result<()> {
         self.ops.add_to_set(set.0, qt)
     }
@@ -235,6 +248,20 @@ impl LibOs {
     ///
     /// # Errors
     /// `EINVAL` the set is empty: nothing could ever come; `ETIMEDOUT` and `EINTR` as [`wait`](Self::wait).
+    ///
+    /// ```
+    /// # use margay::{Config, Errno, LibOs};
+    /// # let directory = tempfile::tempdir()?;
+    /// # let mut config = Config::default();
+    /// # config.catmem.directory = Some(directory.path().into());
+    /// let mut libos = LibOs::new(&config)?;
+    /// let qd = libos.create_pipe("taken")?;
+    /// let (set, pushed) = (libos.wait_set(), libos.push(qd, b"x")?);
+    /// libos.add_to_wait_set(&set, pushed)?;
+    /// assert_eq!(libos.wait_in_set(&set, None)?.qt, pushed);
+    /// assert_eq!(libos.wait_in_set(&set, None).unwrap_err().errno(), Errno::INVAL);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn wait_in_set(&mut self, set: &WaitSet, timeout: Option<Duration>) -> Result<Completion> {
         if let Some(completion) = self.ops.take_from_set(set.0)? {
             self.served(1);
@@ -250,6 +277,20 @@ impl LibOs {
     ///
     /// # Errors
     /// `EINVAL` the set is of another LibOs.
+    ///
+    /// ```
+    /// # use margay::{Config, LibOs};
+    /// # let directory = tempfile::tempdir()?;
+    /// # let mut config = Config::default();
+    /// # config.catmem.directory = Some(directory.path().into());
+    /// let mut libos = LibOs::new(&config)?;
+    /// let qd = libos.create_pipe("closed")?;
+    /// let (set, pushed) = (libos.wait_set(), libos.push(qd, b"x")?);
+    /// libos.add_to_wait_set(&set, pushed)?;
+    /// libos.close_wait_set(set)?;
+    /// assert_eq!(libos.wait(pushed, None)?.qt, pushed);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[expect(clippy::needless_pass_by_value, reason = "a closed set must not be used again")]
     pub fn close_wait_set(&mut self, set: WaitSet) -> Result<()> {
         self.ops.close_set(set.0)

@@ -91,6 +91,9 @@ impl SharedMemory {
 #[inline]
 unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
     /// Both ends of a length between `N` and `2 * N`.
+    ///
+    /// # Safety
+    /// As `copy`, and `len` is at least `N`.
     #[inline(always)]
     unsafe fn halves<const N: usize>(from: *const u8, to: *mut u8, len: usize) {
         // SAFETY: the caller has len >= N, so both pieces lie inside the range; they are read before either is written.

@@ -103,6 +103,8 @@ impl Inner {
         }
     }
 
+    /// # Safety
+    /// The pool is alive.
     #[cold]
     unsafe fn take_fresh_block(inner: NonNull<Inner>) -> Option<NonNull<Header>> {
         // SAFETY: alive, says the caller.
@@ -159,6 +161,8 @@ impl Inner {
         }
     }
 
+    /// # Safety
+    /// The block is out and belongs to this pool, and no view of it is left.
     #[cold]
     unsafe fn give_back_foreign(inner: NonNull<Inner>, block: NonNull<Header>) {
         // SAFETY: the block is out, so that the pool is alive.
@@ -219,6 +223,8 @@ impl Inner {
         }
     }
 
+    /// # Safety
+    /// No handle and no buffer of the pool is left.
     #[cold]
     unsafe fn destroy(inner: NonNull<Inner>) {
         // SAFETY: made from a box in `create`, and nobody else holds a pointer that will be used again.
