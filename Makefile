@@ -34,7 +34,7 @@ miri: setup ## run the buffer and slab tests under Miri; needs nightly with miri
 loom: setup ## check every interleaving of wakers, doorbells and rings
 	@scripts/loom
 
-install: setup ## install library, headers, margay.pc and command under PREFIX (/usr/local)
+install: setup ## install library, headers, margay.pc, command and manual pages under PREFIX (/usr/local)
 	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" scripts/install
 
 doc: setup ## build the documentation of every crate

@@ -41,16 +41,19 @@ extern "C" {
 extern int margay_fini(void);
 
 /**
- * Half-closes a queue: the peer pops everything pushed before, then the end of the stream, and can still push.
+ * Ends one direction of a queue, or both.
  *
- * how: SHUT_WR
+ * how: SHUT_WR: the peer pops everything pushed before, then the end of the stream, and can still push.
+ *      SHUT_RD: pops here give the end of the stream once, then EPIPE, whatever the peer has pushed or will push; it is
+ *      not told. SHUT_RDWR: both.
  *
  * Returns 0, or:
- *   EINVAL    how is no SHUT_ constant
- *   ENOTSUP   how is SHUT_RD or SHUT_RDWR; use demi_close()
- *   EPIPE     it was done before, or the peer has gone
- *   EAGAIN    too many tokens are out: wait for some first
- *   EBADF     the descriptor is not open
+ *   EINVAL      how is no SHUT_ constant
+ *   EPIPE       it was done before, or, of writing, the peer has gone
+ *   ENOTCONN    the stream socket is not connected
+ *   EOPNOTSUPP  the queue is a datagram socket, and how is not SHUT_WR
+ *   EAGAIN      too many tokens are out: wait for some first
+ *   EBADF       the descriptor is not open
  */
 extern int margay_shutdown(int qd, int how);
 
@@ -86,7 +89,7 @@ extern int margay_pushv(demi_qtoken_t *qt_out, int qd, const demi_sgarray_t *sga
 
 /**
  * Starts to pop at most `size` bytes; completes with DEMI_OPC_POP. If the message is longer, the rest of it stays for the
- * next pop.
+ * next pop; on a datagram socket it is lost.
  *
  * size: bytes, at least 1
  *

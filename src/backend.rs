@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The only file that names every back end: one line here adds one.
 
-use crate::config::Config;
+use crate::config::{BacklogFull, Config};
+use catloop::Catloop;
 use catmem::{Catmem, Settings, Sizes};
 use runtime::buf::Pools;
 use runtime::op::Wakes;
 use runtime::reactor::{Event, Reactor};
+use runtime::socket::Counters;
 use runtime::transport::{Armed, Transport};
 use std::rc::Rc;
 
@@ -15,19 +17,43 @@ const TOKEN_SHIFT: u32 = 48;
 /// The back ends of one LibOs, all at once.
 pub struct Backends {
     all: Vec<Box<dyn Transport>>,
+    sockets: Option<u8>,
 }
 
 impl Backends {
-    /// All back ends that are compiled in, set up as the configuration says (which was checked).
+    /// Pipes, and the back end for sockets that the configuration names, set up as it says (it was checked).
     pub fn new(config: &Config, reactor: &Rc<Reactor>, pools: &Pools) -> Self {
         let token = |index: u64| index << TOKEN_SHIFT;
-        Self { all: vec![Box::new(Catmem::new(catmem_settings(config), Rc::clone(reactor), pools.clone(), token(0)))] }
+        let mut all: Vec<Box<dyn Transport>> =
+            vec![Box::new(Catmem::new(catmem_settings(config), Rc::clone(reactor), pools.clone(), token(0)))];
+        let sockets = (config.libos_name() == "catloop").then(|| {
+            all.push(Box::new(Catloop::new(catloop_settings(config), Rc::clone(reactor), pools.clone(), token(1))));
+            1
+        });
+        Self { all, sockets }
     }
 
     /// The back end that has pipes.
     #[inline]
     pub const fn pipes() -> u8 {
         0
+    }
+
+    /// The back end that has sockets, if the configuration names one.
+    pub fn sockets(&self) -> Option<u8> {
+        self.sockets
+    }
+
+    /// What all back ends have counted together.
+    pub fn counters(&self) -> Counters {
+        let mut counters = Counters::default();
+        self.all.iter().for_each(|transport| counters += transport.counters());
+        counters
+    }
+
+    /// Their names, in the order of their indices.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.all.iter().map(|transport| transport.name())
     }
 
     /// A back end by its index, which came from here.
@@ -80,5 +106,25 @@ fn catmem_settings(config: &Config) -> Settings {
         },
         max_message: catmem.max_message,
         handshake_timeout: catmem.handshake_timeout,
+    }
+}
+
+fn catloop_settings(config: &Config) -> catloop::Settings {
+    let catloop = &config.catloop;
+    catloop::Settings {
+        // One directory for all names: where pipes are found, sockets are found.
+        directory: config.catmem.directory.clone(),
+        addresses: catloop.addresses.clone(),
+        ring: catloop.ring,
+        slot: catloop.slot,
+        // Few: the check has seen to it.
+        slots: catloop.slots as u16,
+        connect_timeout: catloop.connect_timeout,
+        backlog_full: match catloop.backlog_full {
+            BacklogFull::Wait => catloop::BacklogFull::Wait,
+            BacklogFull::Refuse => catloop::BacklogFull::Refuse,
+        },
+        handshake_timeout: catloop.handshake_timeout,
+        datagram_ring: catloop.datagram_ring,
     }
 }

@@ -2,10 +2,11 @@
 //! Margay: a library operating system for kernel-bypass I/O.
 //!
 //! An application does all its I/O through one small queue API, [`LibOs`], and a line of YAML ([`Config`]) decides what
-//! carries the bytes. This version has shared-memory pipes between processes of one host (`catmem`).
+//! carries the bytes. This version has shared-memory pipes (`catmem`) and sockets (`catloop`) between processes of one
+//! host.
 //!
 //! - [`libos`]: the API. - [`config`]: what can be set. - [`ffi`]: the same API for C (`include/demi/`,
-//!   `include/margay.h`). - `backend`: the one place that names the transports.
+//!   `include/margay.h`). - [`stats`]: what each LibOs publishes about itself. - `backend`: the one place that names the transports.
 
 #![deny(unsafe_code)]
 
@@ -14,9 +15,11 @@ pub mod config;
 #[expect(unsafe_code, reason = "pointers come from C")]
 pub mod ffi;
 pub mod libos;
+pub mod stats;
 
 pub use config::{Config, ConfigError};
-pub use libos::{IntoMessage, LibOs, StartError, WaitSet, WakeHandle};
+pub use libos::{IntoMessage, LibOs, StartError, Submitter, WaitSet, WakeHandle};
 pub use runtime::buf::{Buf, Sga};
-pub use runtime::op::{Completion, Outcome};
+pub use runtime::op::{Completion, Datagram, Outcome};
+pub use runtime::socket::{Counters, Domain, Kind, OptionName, SocketOption};
 pub use runtime::{Errno, Error, Qd, Qt, Result};

@@ -9,6 +9,7 @@ use margay::config::Spin;
 use margay::{Completion, Config, LibOs, Outcome, Qd, Sga};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::net::Shutdown;
 use std::time::Duration;
 
 const LIMIT: Option<Duration> = Some(Duration::from_secs(20));
@@ -221,7 +222,7 @@ fn two_threads(spin: Spin) {
         }
         let count = ALLOCATIONS.get() - counted;
         // Neither leaves while the other is busy.
-        libos.shutdown(qd).unwrap();
+        libos.shutdown(qd, Shutdown::Write).unwrap();
         let popped = libos.pop(qd, None).unwrap();
         assert!(message(libos.wait(popped, LIMIT).unwrap()).is_empty());
         count

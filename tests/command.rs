@@ -3,6 +3,7 @@
 
 #![allow(clippy::expect_used, reason = "a test ends where what it stands on is missing")]
 
+use margay::{Config, LibOs};
 use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -69,7 +70,7 @@ fn children(pid: u32) -> Vec<u32> {
 fn help_tells_the_exit_codes_and_a_wrong_command_line_is_2() {
     let (code, out, _) = run(&["--help"]);
     assert_eq!(code, Some(0));
-    for word in ["demo", "bench", "config", "Exit codes:", "CONFIG_PATH"] {
+    for word in ["demo", "bench", "top", "config", "Exit codes:", "CONFIG_PATH"] {
         assert!(out.contains(word), "{word}: {out}");
     }
     assert!(!out.contains("worker"), "{out}");
@@ -109,28 +110,127 @@ fn what_cannot_work_is_said_before_anything_is_measured() {
     assert!(code == Some(1) && err.contains("not by hand"), "{err}");
 }
 
-#[test]
-fn a_quick_run_measures_everything() {
-    if !two_cores() {
-        return;
-    }
+/// A quick run, which shows these words; what it wrote as JSON.
+fn quick_run(what: &str, words: &[&str]) -> serde_json::Value {
     let directory = tempfile::tempdir().expect("a folder");
     let (json, svg) = (directory.path().join("run.json"), directory.path().join("run.svg"));
-    let mut command = margay(&["bench", "catmem", "--quick"]);
+    let mut command = margay(&["bench", what, "--quick"]);
     command.arg("--json").arg(&json).arg("--svg").arg(&svg);
     let output = finish(command.spawn().expect("margay starts"), 240);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let out = String::from_utf8_lossy(&output.stdout);
-    assert!(out.contains("64 B round trip") && out.contains("idle wait") && out.contains("p99.9"), "{out}");
+    for word in words.iter().chain(&["64 B round trip", "p99.9"]) {
+        assert!(out.contains(word), "{word}: {out}");
+    }
 
     let run: serde_json::Value = serde_json::from_slice(&read(&json)).expect("JSON");
-    assert_eq!(run["schema"], "margay-bench-catmem/1");
+    assert_eq!(run["schema"], format!("margay-bench-{what}/1"));
     for goal in run["goals"].as_array().expect("a list") {
         let figure = goal["figure"].as_f64().expect("a number");
         assert!(figure.is_finite() && figure >= 0.0, "{goal}");
     }
     let drawn = String::from_utf8(read(&svg)).expect("text");
     assert!(drawn.starts_with("<svg") && drawn.contains("99.99") && drawn.contains("Margay"));
+    run
+}
+
+#[test]
+fn a_quick_run_of_catmem_measures_everything() {
+    if two_cores() {
+        quick_run("catmem", &["idle wait"]);
+    }
+}
+
+#[test]
+fn a_quick_run_of_catloop_measures_everything() {
+    if !two_cores() {
+        return;
+    }
+    let run = quick_run("catloop", &["TCP over loopback", "connect, accept, close", "wait_next_n", "descriptors"]);
+    let series = run["series"].as_array().expect("a list");
+    let crowd = series.iter().find(|series| series["key"] == "margay/wait set/many").expect("it was measured");
+    let fact = |name: &str| crowd["facts"][name].as_f64().unwrap_or_else(|| panic!("{name}: {crowd}"));
+    assert!(fact("idle connections") >= 100.0, "{crowd}");
+    // One descriptor for each end of a connection, and a few for all of them together.
+    for side in ["server descriptors", "client descriptors"] {
+        assert!((0.9..1.1).contains(&fact(side)), "{crowd}");
+    }
+}
+
+/// `margay top` once, for a folder.
+fn top(directory: &Path, more: &[&str]) -> String {
+    let directory = directory.to_str().expect("a plain path");
+    let mut arguments = vec!["top", "--once", "--interval", "0.5", "--directory", directory];
+    arguments.extend(more);
+    let (code, out, err) = run(&arguments);
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    out
+}
+
+#[test]
+fn top_shows_a_process_that_works() {
+    let directory = tempfile::tempdir().expect("a folder");
+    let mut config = Config::default();
+    config.catmem.directory = Some(directory.path().into());
+    let done = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let stop = std::sync::Arc::clone(&done);
+    // Another process than the one that shows: this one.
+    let worker = std::thread::spawn(move || {
+        let mut libos = LibOs::new(&config).expect("a LibOs");
+        let (made, opened) = (libos.create_pipe("busy").expect("made"), libos.open_pipe("busy").expect("opened"));
+        while !stop.load(std::sync::atomic::Ordering::Acquire) {
+            let tokens = [libos.push(made, &[7; 100]).expect("pushed"), libos.pop(opened, None).expect("popped")];
+            for qt in tokens {
+                libos.wait(qt, Some(Duration::from_secs(10))).expect("in time").ok().expect("it works");
+            }
+        }
+        libos.counters()
+    });
+    // The page is there soon; until then there is nothing to show.
+    let mut shown = serde_json::Value::Null;
+    for _ in 0..20 {
+        shown = serde_json::from_str(&top(directory.path(), &["--json"])).expect("JSON");
+        if shown["per_second"]["messages_pushed"].as_f64().is_some_and(|rate| rate > 0.0) {
+            break;
+        }
+    }
+    let table = top(directory.path(), &[]);
+    done.store(true, std::sync::atomic::Ordering::Release);
+    let counters = worker.join().expect("the worker ends");
+
+    assert_eq!((shown["schema"].as_str(), shown["unreadable"].as_u64()), (Some("margay-top/1"), Some(0)));
+    let liboses = shown["liboses"].as_array().expect("a list");
+    assert_eq!(liboses.len(), 1, "{shown}");
+    let libos = &liboses[0];
+    assert_eq!(libos["pid"], std::process::id());
+    assert_eq!((libos["queues"].as_u64(), &libos["backends"]), (Some(2), &serde_json::json!(["catmem"])));
+    let figure = |group: &str, name: &str| libos[group][name].as_f64().unwrap_or_else(|| panic!("{name}: {shown}"));
+    for way in ["pushed", "popped"] {
+        let [messages, bytes] = ["messages", "bytes"].map(|what| format!("{what}_{way}"));
+        let rates = [&messages, &bytes].map(|name| figure("per_second", name));
+        assert!(rates[0] > 0.0 && (rates[1] / rates[0] - 100.0).abs() < 0.01, "{shown}");
+        assert!(figure("counters", &messages) <= counters.messages_pushed as f64, "{shown}");
+    }
+    for word in ["process", "back end", "pushed in all", "catmem", &std::process::id().to_string()] {
+        assert!(table.contains(word), "{word}: {table}");
+    }
+}
+
+#[test]
+fn top_says_what_to_do_where_there_is_nothing() {
+    let directory = tempfile::tempdir().expect("a folder");
+    let nowhere = directory.path().join("not there");
+    let told = top(&nowhere, &[]);
+    assert!(told.contains("No LibOs") && told.contains("--directory") && told.contains("not there"), "{told}");
+    assert!(!nowhere.exists(), "looking makes no folder");
+    let shown: serde_json::Value = serde_json::from_str(&top(&nowhere, &["--json"])).expect("JSON");
+    assert_eq!(shown["liboses"], serde_json::json!([]));
+    let (code, _, err) = run(&["top", "--once", "--interval", "0"]);
+    assert!(code == Some(2) && err.contains("0.2 to 3600"), "{err}");
+    let file = directory.path().join("file");
+    std::fs::write(&file, "").expect("written");
+    let (code, _, err) = run(&["top", "--once", "--directory", file.to_str().expect("a plain path")]);
+    assert!(code == Some(1) && err.contains("cannot look into"), "{err}");
 }
 
 #[test]

@@ -55,6 +55,7 @@ impl Descriptor {
 }
 
 /// Part of a mapping as a pool's memory.
+#[derive(Clone)]
 struct Part {
     mapping: Rc<Mapping>,
     offset: usize,
@@ -93,51 +94,65 @@ impl Returns {
     }
 }
 
-/// The sender's side.
+/// The sender's side. What it takes to lend memory is made with the first allocation: most pipes never lend any.
 pub struct Outgoing {
-    pool: Pool,
+    part: Part,
+    layout: Layout,
     returns: Returns,
     next_return: u32,
+    lent: Option<Box<Lent>>,
+}
+
+/// Slots, and which of them the peer has.
+struct Lent {
+    pool: Pool,
     base: usize,
     out: Box<[Option<Buf>]>,
     free: Vec<u32>,
 }
 
-impl Outgoing {
-    /// An arena of `slots` slots of `slot_size` bytes at `offset`, whose ids come back at `returns`.
-    ///
-    /// # Errors
-    /// `ENOMEM`, or what the pool says.
-    pub fn new(mapping: &Rc<Mapping>, offset: usize, slot_size: usize, slots: u16, returns: usize) -> Result<Self> {
-        let len = slot_size * usize::from(slots);
-        assert!(offset + len <= mapping.len());
-        let part = Part { mapping: Rc::clone(mapping), offset, len };
-        let base = part.base().as_ptr() as usize;
-        let layout =
-            Layout { slot_size: slot_size as u32, slots: slots.into(), headroom: 0, views: 4 * RETURNS as u32 };
+impl Lent {
+    fn new(part: Part, layout: Layout) -> Result<Self> {
         Ok(Self {
+            base: part.base().as_ptr() as usize,
             pool: Pool::over(Box::new(part), layout)?,
-            returns: Returns::new(Rc::clone(mapping), returns),
-            next_return: 0,
-            base,
             out: (0..RETURNS).map(|_| None).collect(),
             free: (0..RETURNS as u32).rev().collect(),
         })
+    }
+}
+
+impl Outgoing {
+    /// An arena of `slots` slots of `slot_size` bytes at `offset`, whose ids come back at `returns`.
+    pub fn new(mapping: &Rc<Mapping>, offset: usize, slot_size: usize, slots: u16, returns: usize) -> Self {
+        let len = slot_size * usize::from(slots);
+        assert!(offset + len <= mapping.len());
+        Self {
+            part: Part { mapping: Rc::clone(mapping), offset, len },
+            layout: Layout { slot_size: slot_size as u32, slots: slots.into(), headroom: 0, views: 4 * RETURNS as u32 },
+            returns: Returns::new(Rc::clone(mapping), returns),
+            next_return: 0,
+            lent: None,
+        }
     }
 
     /// Memory in the arena.
     ///
     /// # Errors
-    /// `ENOBUFS` if all slots are out, `EMSGSIZE` above the slot size, `EPROTO` if the peer returned nonsense.
+    /// `ENOBUFS` if all slots are out, `EMSGSIZE` above the slot size, `EPROTO` if the peer returned nonsense, `ENOMEM`.
     pub fn alloc(&mut self, len: usize) -> Result<Buf> {
         self.reap()?;
-        self.pool.alloc(len)
+        let lent = match &mut self.lent {
+            Some(lent) => lent,
+            none => none.insert(Box::new(Lent::new(self.part.clone(), self.layout)?)),
+        };
+        lent.pool.alloc(len)
     }
 
     /// Whether this buffer lies in the arena.
     #[inline]
     pub fn owns(&self, buf: &Buf) -> bool {
-        buf.belongs_to(&self.pool)
+        self.lent.as_ref().is_some_and(|lent| buf.belongs_to(&lent.pool))
     }
 
     /// Ids that can be handed out now, after a look at what came back.
@@ -146,15 +161,16 @@ impl Outgoing {
     /// `EPROTO` if the peer returned nonsense.
     pub fn available(&mut self) -> Result<usize> {
         self.reap()?;
-        Ok(self.free.len())
+        Ok(self.lent.as_ref().map_or(RETURNS, |lent| lent.free.len()))
     }
 
     /// Keeps a view and gives the descriptor under which the peer reads it. The caller asked [`available`](Self::available).
     pub fn lend(&mut self, buf: Buf) -> Option<Descriptor> {
-        let id = self.free.pop()?;
-        let offset = (buf.as_ptr() as usize - self.base) as u64;
+        let lent = self.lent.as_mut()?;
+        let id = lent.free.pop()?;
+        let offset = (buf.as_ptr() as usize - lent.base) as u64;
         let descriptor = Descriptor { id, len: buf.len() as u32, offset };
-        self.out[id as usize] = Some(buf);
+        lent.out[id as usize] = Some(buf);
         Some(descriptor)
     }
 
@@ -169,11 +185,13 @@ impl Outgoing {
             let Some(id) = word.load(Ordering::Acquire).checked_sub(1) else { break };
             word.store(0, Ordering::Relaxed);
             self.next_return = self.next_return.wrapping_add(1);
-            match self.out.get_mut(id as usize).and_then(Option::take) {
-                Some(buf) => {
-                    drop(buf);
-                    self.free.push(id);
-                }
+            let taken = self.lent.as_mut().and_then(|lent| {
+                let buf = lent.out.get_mut(id as usize).and_then(Option::take)?;
+                lent.free.push(id);
+                Some(buf)
+            });
+            match taken {
+                Some(buf) => drop(buf),
                 None => return Err(Error::new(Errno::PROTO, "the peer gave back memory that it never had")),
             }
         }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The reading half of a pipe: records into messages. Everything read here was written by a peer that may be hostile.
 
+mod loans;
+mod stream;
+
 use crate::arena::{Descriptor, Incoming};
 use crate::doorbell::{CREDIT, Doorbell};
 use crate::mapping::Mapping;
@@ -9,8 +12,9 @@ use crate::ring::release::Release;
 use crate::ring::{Consumer, Kind, Record, SharedMemory};
 use core::ptr::NonNull;
 use core::task::Poll;
-use runtime::buf::{self, Buf, Pool, Pools, SGA_SEGMENTS_MAX, Sga};
-use runtime::limits::{LOANS_MAX, MESSAGE_MAX, RECORDS_PER_LOOK};
+use loans::Loans;
+use runtime::buf::{self, Buf, Pools, SGA_SEGMENTS_MAX, Sga};
+use runtime::limits::{MESSAGE_MAX, RECORDS_PER_LOOK};
 use runtime::transport::PopMode;
 use runtime::{Errno, Error, Result};
 use std::rc::Rc;
@@ -39,11 +43,8 @@ impl buf::Release for GiveBack {
         if token & BY_REFERENCE != 0 {
             self.arena.give_back((token & !BY_REFERENCE) as u32);
             self.bell.notify(CREDIT);
-        } else {
-            self.ring.release(token);
-            if self.ring.take_told() {
-                self.bell.notify(CREDIT);
-            }
+        } else if self.ring.release(token) {
+            self.bell.notify(CREDIT);
         }
     }
 }
@@ -59,7 +60,7 @@ pub struct Inbox {
     ring: Consumer<SharedMemory>,
     bell: Rc<Doorbell>,
     pools: Pools,
-    loans: Pool,
+    loans: Loans,
     /// The peer's arena: first byte and length.
     arena: (NonNull<u8>, usize),
     assembly: Option<Assembly>,
@@ -67,14 +68,15 @@ pub struct Inbox {
     rest: Sga,
     /// The last record came within a few looks.
     streaming: bool,
+    /// Bytes without boundaries: pieces of long messages are delivered as they come.
+    pieces: bool,
+    /// A message may have no bytes.
+    datagrams: bool,
     _mapping: Rc<Mapping>,
 }
 
 impl Inbox {
     /// The reading half over these; `arena` is the range of the segment that the peer hands memory over from.
-    ///
-    /// # Errors
-    /// `ENOMEM`.
     pub fn new(
         mapping: &Rc<Mapping>,
         ring: SharedMemory,
@@ -82,7 +84,7 @@ impl Inbox {
         returns: usize,
         bell: &Rc<Doorbell>,
         pools: &Pools,
-    ) -> Result<Self> {
+    ) -> Self {
         assert!(arena.start <= arena.end && arena.end <= mapping.len());
         // SAFETY: the start lies inside the mapping, which `_mapping` keeps.
         let base = unsafe { mapping.base().add(arena.start) };
@@ -93,17 +95,19 @@ impl Inbox {
             bell: Rc::clone(bell),
             _mapping: Rc::clone(mapping),
         };
-        Ok(Self {
+        Self {
             ring,
             bell: Rc::clone(bell),
             pools: pools.clone(),
-            loans: Pool::loans(Box::new(hook), LOANS_MAX)?,
+            loans: Loans::new(hook),
             arena: (base, arena.len()),
             assembly: None,
             rest: Sga::new(),
             streaming: false,
+            pieces: false,
+            datagrams: false,
             _mapping: Rc::clone(mapping),
-        })
+        }
     }
 
     /// Whether a pop may find something.
@@ -112,26 +116,56 @@ impl Inbox {
         self.ring.is_ready() || !self.rest.is_empty()
     }
 
+    /// Whether the next record is the end.
+    #[inline]
+    pub fn is_at_end(&self) -> bool {
+        matches!(self.ring.peek(), Ok(Some(Record { kind: Kind::End, .. })))
+    }
+
     /// Looks for a record up to `looks` times, in as short a loop as can be.
     ///
     /// If the last record came at once, they come in a stream, and looking at the line that the writer is just filling would
     /// only take it away from it: then a pause comes first, in which some more can be written.
     #[inline]
     pub fn spin(&mut self, looks: u32) -> bool {
-        if !self.rest.is_empty() {
-            return true;
-        }
+        !self.rest.is_empty() || self.look(looks) != 0
+    }
+
+    #[inline(always)]
+    fn look(&mut self, looks: u32) -> u64 {
         if core::mem::take(&mut self.streaming) {
             for _ in 0..STREAM_PAUSES {
                 core::hint::spin_loop();
             }
         }
-        let found = (0..looks).find(|_| self.ring.is_ready_and_near());
-        self.streaming = found.is_some_and(|looked| looked < STREAM_LOOKS);
-        found.is_some()
+        let (looked, word) = self.ring.spin(looks);
+        self.streaming = looked < STREAM_LOOKS && word != 0;
+        word
     }
 
-    /// The next message; an empty one is the end.
+    /// Looks for a record up to `looks` times, and copies it out if it is a whole message. What is not stays where it is,
+    /// for [`pop`](Self::pop), and so does what cannot be taken: an empty result says so.
+    #[inline]
+    pub fn spin_for_message(&mut self, looks: u32) -> Sga {
+        // Asked here, and not when the message is there.
+        if !self.rest.has_no_segment() || self.assembly.is_some() || !self.ring.release().is_idle() {
+            return Sga::new();
+        }
+        match self.look(looks) {
+            0 => Sga::new(),
+            word => match self.ring.decode(word) {
+                Ok(record) if record.kind == Kind::Whole => self.copy(record).map_or_else(|_| Sga::new(), Sga::from),
+                _ => Sga::new(),
+            },
+        }
+    }
+
+    /// From now on a message may have no bytes. It has a segment all the same, which the end has not.
+    pub fn as_datagrams(&mut self) {
+        self.datagrams = true;
+    }
+
+    /// The next message; one without segments is the end.
     ///
     /// # Errors
     /// `EPROTO`: the peer broke the rules. `ENOBUFS`: no buffer; the message is still there.
@@ -178,7 +212,12 @@ impl Inbox {
                     }
                     return self.copy(record).map(|buf| Some(buf.into()));
                 }
+                Kind::Empty if self.datagrams && self.assembly.is_none() => {
+                    return self.copy(record).map(|buf| Some(buf.into()));
+                }
                 Kind::Descriptors if self.assembly.is_none() => return self.by_reference(record).map(Some),
+                Kind::First | Kind::Next | Kind::Last if self.pieces => return self.piece(record).map(Some),
+                Kind::Abort if self.pieces => self.consume(record),
                 Kind::First if self.assembly.is_none() => self.begin(record)?,
                 Kind::Next => self.fill(record, false)?,
                 Kind::Last => {
@@ -191,6 +230,7 @@ impl Inbox {
                 }
                 Kind::End if self.assembly.is_none() => {
                     self.consume(record);
+                    self.tell_all();
                     return Ok(Some(Sga::new()));
                 }
                 _ => return Err(BROKEN),
@@ -201,12 +241,12 @@ impl Inbox {
 
     #[inline]
     fn consume(&mut self, record: Record) {
-        self.ring.consume(record);
-        if self.ring.release().take_told() {
+        if self.ring.consume(record) {
             self.bell.notify(CREDIT);
         }
     }
 
+    #[cold]
     fn check_held(&self) -> Result<()> {
         if self.ring.release().has_room() {
             Ok(())
@@ -217,12 +257,10 @@ impl Inbox {
 
     #[inline]
     fn copy(&mut self, record: Record) -> Result<Buf> {
-        self.check_held()?;
-        let mut buf = self.pools.alloc(record.len)?;
-        // A buffer that was just allocated has one view.
-        if let Some(bytes) = buf.get_mut() {
-            self.ring.read(0, bytes);
+        if !self.ring.release().is_idle() {
+            self.check_held()?;
         }
+        let buf = self.pools.alloc_filled(record.len, |bytes| self.ring.read(0, bytes))?;
         self.consume(record);
         Ok(buf)
     }

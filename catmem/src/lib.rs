@@ -24,4 +24,4 @@ mod testing;
 mod transport;
 
 pub use handshake::Sizes;
-pub use transport::{Catmem, Settings};
+pub use transport::{Carries, Catmem, Settings};

@@ -37,6 +37,8 @@ enum Blocked {
     Room(usize),
     /// So many free ids for segments by reference.
     Ids(usize),
+    /// Everything, the end included, read by the peer.
+    Drain,
 }
 
 impl Outbox {
@@ -62,7 +64,11 @@ impl Outbox {
             && buf.len() <= self.single_max
             && (buf.len() <= COPY_MAX || !self.arena.owns(buf))
         {
-            return self.push_bytes(buf);
+            return match self.push_bytes(buf) {
+                Ok(true) => Poll::Ready(Ok(())),
+                Ok(false) => Poll::Pending,
+                Err(error) => Poll::Ready(Err(error)),
+            };
         }
         match self.push_other(message) {
             Ok(true) => Poll::Ready(Ok(())),
@@ -71,21 +77,31 @@ impl Outbox {
         }
     }
 
-    /// Publishes the bytes as one record, if they fit into one and there is room.
-    #[inline]
-    pub fn push_bytes(&mut self, bytes: &[u8]) -> Poll<Result<()>> {
+    /// Publishes the bytes as one record, if they fit into one and there is room. True if so.
+    ///
+    /// # Errors
+    /// As [`Producer::room`].
+    #[inline(always)]
+    pub fn push_bytes(&mut self, bytes: &[u8]) -> Result<bool> {
         if bytes.len() > self.single_max {
-            return Poll::Pending;
+            return Ok(false);
         }
-        match self.ring.room(bytes.len(), RESERVE) {
+        if !self.ring.room(bytes.len(), RESERVE)? {
+            self.blocked = Blocked::Room(bytes.len());
+            return Ok(false);
+        }
+        self.ring.put_whole(bytes);
+        Ok(true)
+    }
+
+    /// Publishes a message without a byte, if there is room.
+    pub fn push_empty(&mut self) -> Poll<Result<()>> {
+        match self.room(0) {
             Ok(true) => {
-                self.ring.put(Kind::Whole, bytes.len(), core::iter::once(bytes));
+                self.ring.put(Kind::Empty, 0, core::iter::empty());
                 Poll::Ready(Ok(()))
             }
-            Ok(false) => {
-                self.blocked = Blocked::Room(bytes.len());
-                Poll::Pending
-            }
+            Ok(false) => Poll::Pending,
             Err(error) => Poll::Ready(Err(error)),
         }
     }
@@ -182,6 +198,15 @@ impl Outbox {
         self.ring.put(kind, 0, core::iter::empty());
     }
 
+    /// Whether the peer has read all that was published. If not, that is what [`has_news`](Self::has_news) asks from now on.
+    ///
+    /// # Errors
+    /// `EPROTO` if the peer gave back what it never had.
+    pub fn drained(&mut self) -> Result<bool> {
+        self.blocked = Blocked::Drain;
+        self.ring.is_drained()
+    }
+
     /// Whether there is now what the last push lacked. Asking changes nothing: the answer stays until a push is tried.
     ///
     /// # Errors
@@ -191,6 +216,7 @@ impl Outbox {
             Blocked::No => Ok(true),
             Blocked::Room(len) => self.ring.room(len, RESERVE),
             Blocked::Ids(count) => Ok(self.arena.available()? >= count),
+            Blocked::Drain => self.ring.is_drained(),
         }
     }
 }

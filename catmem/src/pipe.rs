@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One end of a pipe: its halves, its state, and what became of the peer.
 
+mod adopted;
+
 use crate::arena::Outgoing;
 use crate::doorbell::Doorbell;
 use crate::eventfd::Eventfd;
@@ -18,7 +20,7 @@ use core::task::Poll;
 use runtime::buf::{Buf, Pools, Sga};
 use runtime::transport::{PopMode, QueueId};
 use runtime::{Errno, Error, Result};
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::net::{RecvFlags, recv};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
@@ -37,23 +39,20 @@ pub struct Ends {
     pub inbox: Inbox,
     /// Wakes the peer.
     pub bell: Rc<Doorbell>,
-    /// Wakes this side.
-    pub mine: Rc<Eventfd>,
+    /// Wakes this side; `None` if the connection does.
+    pub mine: Option<Rc<Eventfd>>,
 }
 
 impl Ends {
     /// This side's halves of the segment.
-    ///
-    /// # Errors
-    /// `ENOMEM`.
     pub fn new(
         mapping: &Rc<Mapping>,
         hello: &Hello,
         side: Side,
         bell: Rc<Doorbell>,
-        mine: Rc<Eventfd>,
+        mine: Option<Rc<Eventfd>>,
         (pools, max_message): (&Pools, usize),
-    ) -> Result<Self> {
+    ) -> Self {
         let directions = hello.directions();
         let layout = Layout::new(directions);
         let arena_len =
@@ -76,15 +75,15 @@ impl Ends {
             slots.slot_size(),
             slots.slots(),
             Layout::returns(side),
-        )?;
+        );
         let peer = side.peer();
         let arena = layout.arena[peer as usize]..layout.arena[peer as usize] + arena_len(peer);
-        Ok(Self {
+        Self {
             outbox: Outbox::new(Producer::new(ring(side)), outgoing, max_message),
-            inbox: Inbox::new(mapping, ring(peer), arena, Layout::returns(peer), &bell, pools)?,
+            inbox: Inbox::new(mapping, ring(peer), arena, Layout::returns(peer), &bell, pools),
             bell,
             mine,
-        })
+        }
     }
 }
 
@@ -111,8 +110,10 @@ pub struct Pipe {
     pub offer: Option<Rc<Offer>>,
     /// The handshake's coroutine.
     pub task: Option<runtime::task::TaskId>,
-    /// Nothing is sent on it but [`BYE`]: it says when the peer is gone.
-    pub connection: Option<OwnedFd>,
+    /// Nothing is sent on it but [`BYE`] and, if it is the doorbell, rings. It says when the peer is gone.
+    pub connection: Option<Rc<OwnedFd>>,
+    /// What operations give while nothing joins the pipe to a peer; `None`: they wait.
+    pub idle: Option<Error>,
     /// An operation is parked, per direction.
     pub wants: [bool; 2],
     /// It is looked at in every poll.
@@ -121,6 +122,7 @@ pub struct Pipe {
     peer: Peer,
     failed: Option<Error>,
     closing: Option<Prepared>,
+    said_bye: bool,
 }
 
 impl Pipe {
@@ -133,18 +135,20 @@ impl Pipe {
             offer: None,
             task: None,
             connection: None,
+            idle: None,
             wants: [false; 2],
             hot: false,
             machine: Machine::new(),
             peer: Peer::Expected,
             failed: None,
             closing: None,
+            said_bye: false,
         }
     }
 
     /// The handshake is done.
-    pub fn joined(&mut self, connection: OwnedFd) {
-        self.connection = Some(connection);
+    pub fn joined(&mut self, connection: impl Into<Rc<OwnedFd>>) {
+        self.connection = Some(connection.into());
         self.machine.joined();
     }
 
@@ -175,17 +179,20 @@ impl Pipe {
     }
 
     /// Pushes bytes as one record, if there is room for it now.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
     #[inline]
-    pub fn push_bytes(&mut self, bytes: &[u8]) -> Poll<Result<()>> {
+    pub fn push_bytes(&mut self, bytes: &[u8]) -> Result<bool> {
         if self.peer != Peer::Expected || self.machine.write() == Half::Ended {
-            return Poll::Ready(Err(self.cannot_push()));
+            return Err(self.cannot_push());
         }
-        let Some(ends) = &mut self.ends else { return self.not_yet() };
-        let pushed = ends.outbox.push_bytes(bytes);
-        if let Poll::Ready(Ok(())) = pushed {
+        let Some(ends) = &mut self.ends else { return self.failed.or(self.idle).map_or(Ok(false), Err) };
+        let pushed = ends.outbox.push_bytes(bytes)?;
+        if pushed {
             ends.bell.notify(crate::doorbell::DATA);
         }
-        pushed
+        Ok(pushed)
     }
 
     #[cold]
@@ -200,7 +207,7 @@ impl Pipe {
 
     #[cold]
     fn not_yet<T>(&self) -> Poll<Result<T>> {
-        match self.failed {
+        match self.failed.or(self.idle) {
             Some(error) => Poll::Ready(Err(error)),
             None => Poll::Pending,
         }
@@ -215,7 +222,7 @@ impl Pipe {
         }
         match ends.inbox.pop(mode) {
             Poll::Ready(Ok(message)) => {
-                if message.is_empty() {
+                if message.iter().next().is_none() {
                     self.machine.end_read();
                 }
                 Poll::Ready(Ok(message))
@@ -229,7 +236,19 @@ impl Pipe {
     /// Looks for a message up to `looks` times, in as short a loop as can be.
     #[inline]
     pub fn spin(&mut self, looks: u32) -> bool {
-        self.ends.as_mut().is_some_and(|ends| ends.inbox.spin(looks))
+        // Behind the end nothing comes, and pops have an answer all the same.
+        self.ends.as_mut().is_some_and(|ends| ends.inbox.spin(looks) || self.machine.read() == Half::Ended)
+    }
+
+    /// Looks for a message up to `looks` times, and copies it out if it is one that takes nothing but that.
+    #[inline]
+    pub fn spin_for_message(&mut self, mode: PopMode, looks: u32) -> Sga {
+        match &mut self.ends {
+            Some(ends) if mode == PopMode::Whole && self.machine.read() == Half::Open => {
+                ends.inbox.spin_for_message(looks)
+            }
+            _ => Sga::new(),
+        }
     }
 
     /// Looks for what a parked push lacks.
@@ -267,19 +286,20 @@ impl Pipe {
                 self.closing = Some(prepared);
                 return Poll::Pending;
             }
-            self.connection = offer.last_call();
+            self.connection = offer.last_call().map(Rc::new);
         }
+        let adopted = self.is_adopted();
         if let Some(ends) = &mut self.ends {
             ends.outbox.abandon();
             if self.machine.end_write().is_ok() {
                 ends.outbox.end();
             }
-            ends.bell.notify(crate::doorbell::DATA);
+            // Where the connection is the bell, the goodbye rings it.
+            if !adopted {
+                ends.bell.notify(crate::doorbell::DATA);
+            }
         }
-        if let Some(connection) = &self.connection {
-            // If the peer is gone, nobody is left to be told.
-            let _ = send(connection, &BYE, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
-        }
+        self.say_bye();
         self.machine.commit_close(prepared);
         Poll::Ready(Ok(()))
     }
@@ -316,7 +336,7 @@ impl Pipe {
         // At most one honest byte comes; a peer that sends more than a few breaks the rules and counts as dead.
         for _ in 0..4 {
             let mut byte = [0];
-            match recv(connection, &mut byte, RecvFlags::DONTWAIT) {
+            match recv(&**connection, &mut byte, RecvFlags::DONTWAIT) {
                 Ok((1.., _)) if byte == BYE => self.peer = Peer::Left,
                 Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => return false,
                 Ok(_) | Err(_) => {
@@ -339,7 +359,7 @@ impl Pipe {
             None => [gone; 2],
             Some(ends) => [
                 self.wants[0] && (gone || ends.outbox.has_news().unwrap_or(true)),
-                self.wants[1] && (gone || ends.inbox.is_ready()),
+                self.wants[1] && (gone || ends.inbox.is_ready() || self.machine.read() == Half::Ended),
             ],
         }
     }

@@ -5,7 +5,10 @@
 //! is armed instead, and an event from its doorbell brings it back, so that a poll costs the same with ten thousand
 //! idle pipes as with ten.
 
+mod adopting;
 mod joining;
+
+pub use adopting::Carries;
 
 use crate::doorbell::{Doorbell, can_membarrier, heavy};
 use crate::eventfd::Eventfd;
@@ -18,7 +21,7 @@ use core::cell::Cell;
 use core::task::Poll;
 use core::time::Duration;
 use runtime::buf::{Buf, Pools, Sga};
-use runtime::limits::HOT_PIPES_MAX;
+use runtime::limits::{HOT_PIPES_MAX, NAMES_SWEPT_MAX};
 use runtime::op::{Direction, Wakes};
 use runtime::reactor::{Event, Interest, Reactor};
 use runtime::transport::{Armed, Handle, PopMode, QueueId, Transport};
@@ -87,7 +90,10 @@ impl Catmem {
     fn directory(&mut self) -> Result<&Directory> {
         if self.directory.is_none() {
             let path = self.settings.directory.clone().unwrap_or_else(Directory::default_path);
-            self.directory = Some(Directory::open(&path)?);
+            let directory = Directory::open(&path)?;
+            // What a dead process has left can be replaced one by one all the same.
+            let _ = directory.sweep(PipeName::SUFFIX, NAMES_SWEPT_MAX);
+            self.directory = Some(directory);
         }
         self.directory.as_ref().ok_or(CLOSED)
     }
@@ -193,11 +199,11 @@ impl Catmem {
 
 fn unwatch(reactor: &Reactor, pipe: &Pipe) {
     // A descriptor that is not watched (yet) is not an error here.
-    if let Some(ends) = &pipe.ends {
-        let _ = reactor.unwatch(&*ends.mine);
+    if let Some(mine) = pipe.ends.as_ref().and_then(|ends| ends.mine.as_ref()) {
+        let _ = reactor.unwatch(&**mine);
     }
     if let Some(connection) = &pipe.connection {
-        let _ = reactor.unwatch(connection);
+        let _ = reactor.unwatch(&**connection);
     }
 }
 
@@ -226,9 +232,9 @@ impl Transport for Catmem {
             &hello,
             Side::Creator,
             Rc::clone(&bell),
-            Rc::clone(&mine),
+            Some(Rc::clone(&mine)),
             (&self.pools, self.settings.max_message),
-        )?;
+        );
         let offer = Rc::new(Offer {
             listener,
             hello,
@@ -286,12 +292,9 @@ impl Transport for Catmem {
     }
 
     #[inline]
-    fn push_bytes(&mut self, handle: Handle, bytes: &[u8]) -> Poll<Result<()>> {
-        let Some(Some(pipe)) = self.pipes.get_mut(handle as usize) else { return Poll::Ready(Err(CLOSED)) };
-        match pipe.push_bytes(bytes) {
-            Poll::Ready(Err(error)) => Poll::Ready(Err(self.checked(handle, error))),
-            other => other,
-        }
+    fn push_bytes(&mut self, handle: Handle, bytes: &[u8]) -> Result<bool> {
+        let Some(Some(pipe)) = self.pipes.get_mut(handle as usize) else { return Err(CLOSED) };
+        pipe.push_bytes(bytes).map_err(|error| self.checked(handle, error))
     }
 
     #[inline]
@@ -315,6 +318,13 @@ impl Transport for Catmem {
                 Direction::Pop => pipe.spin(looks),
             },
             _ => true,
+        }
+    }
+
+    fn spin_for_message(&mut self, handle: Handle, mode: PopMode, looks: u32) -> Sga {
+        match self.pipes.get_mut(handle as usize) {
+            Some(Some(pipe)) => pipe.spin_for_message(mode, looks),
+            _ => Sga::new(),
         }
     }
 
@@ -402,10 +412,12 @@ impl Transport for Catmem {
         let Ok(pipe) = self.pipe(handle) else { return };
         let queue = pipe.queue;
         if event.token & 1 == CONNECTION {
-            if pipe.look_at_connection() {
+            if pipe.is_adopted() {
+                self.bell_rang(handle, event, wakes);
+            } else if pipe.look_at_connection() {
                 // Level-triggered, and hung up for good: it has said all that it will.
                 if let Some(connection) = pipe.connection.take() {
-                    let _ = self.reactor.unwatch(&connection);
+                    let _ = self.reactor.unwatch(&*connection);
                 }
                 wakes.wake(queue, Direction::Push);
                 wakes.wake(queue, Direction::Pop);

@@ -1,36 +1,134 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * What the examples share: the command line, the end of the program on an error, and the usual sequences of calls.
+ * What the examples share: the command line, the end of the program on an error or at its deadline, and the usual
+ * sequences of calls.
+ *
+ * An example ends by itself: after what it was told to do, or at the deadline of --timeout, whatever it waits for then. So
+ * its waits need no limit of their own. Only Demikernel's calls are used here.
  */
 #ifndef MARGAY_EXAMPLES_COMMON_H
 #define MARGAY_EXAMPLES_COMMON_H
 
 #define _POSIX_C_SOURCE 200809L
 
+#include <arpa/inet.h>
+#include <demi/libos.h>
+#include <demi/sga.h>
+#include <demi/types.h>
+#include <demi/wait.h>
 #include <errno.h>
 #include <getopt.h>
-#include <margay.h>
+#include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
-/* Longest time that an example waits for its peer, in seconds. */
-#define PATIENCE 30
+/* Results taken at once. */
+#define BATCH 64
+/* Most connections of one program. */
+#define CLIENTS_MAX 1024
 
-struct options {
-    bool server;
-    const char *name; /* of the pipe */
-    long count;
-    long size; /* of a message, in bytes */
+/* What an example can be told. */
+enum {
+    SERVER = 1,
+    CLIENT = 2,
+    PAIR = SERVER | CLIENT,
+    RELAY = 4,
+    PIPE = 8, /* sides meet at a pipe, not at an address */
+    COUNT = 16,
+    SIZE = 32,
+    CLIENTS = 64,
+    RATE = 128,
+    SEED = 256,
+    RUN_MODE = 512,
 };
+
+/* What one example says about itself. */
+struct about {
+    const char *name;
+    const char *shows;    /* in whole sentences */
+    unsigned takes;       /* of the constants above */
+    const char *counts;   /* what --count counts */
+    const char *clients;  /* what --clients counts */
+    long count;           /* defaults */
+    long size;
+    long many;
+    long rate;
+    const char *tries[3]; /* commands to try, one for each side */
+};
+
+struct place {
+    struct sockaddr_storage address;
+    socklen_t length;
+};
+
+/* What the command line says. What an example does not take is 0. */
+struct options {
+    bool server;      /* the side that the other one looks for */
+    const char *name; /* of a pipe */
+    struct place place;
+    struct place to; /* of a relay */
+    long count;
+    long size;
+    long clients;
+    long rate;
+    uint64_t seed;
+    bool concurrent;
+    long timeout;
+};
+
+static const char *program = "example";
+
+/* What to do about an error that people meet. */
+static inline const char *advice(int error)
+{
+    switch (error) {
+    case ENOTSUP:
+        return ": this back end does not have it; unset LIBOS, or set it to catloop";
+    case EADDRINUSE:
+        return ": end the program that has the port, or take another, such as 0 for any that is free";
+    case EADDRNOTAVAIL:
+    case ENETUNREACH:
+        return ": take an address of 127.0.0.0/8, [::1], or one of catloop.addresses in the configuration";
+    case ECONNREFUSED:
+        return ": start the server first";
+    case EACCES:
+        return ": run both sides as the same user";
+    case ECONNRESET:
+    case EPIPE:
+        return ": the other side ended early; it has said why";
+    case EEXIST:
+        return ": end the program that has the name, or take another";
+    case EMSGSIZE:
+        return ": take a smaller --size";
+    case ENOBUFS:
+        return ": take a smaller --size, or configure more buffers";
+    case EMFILE:
+        return ": take fewer --clients, or raise limits.queues in the configuration and ulimit -n";
+    default:
+        return "";
+    }
+}
 
 /* Ends the program with the reason unless the call returned 0. */
 static inline void must(int result, const char *what)
 {
     if (result != 0) {
-        fprintf(stderr, "%s: %s (%s)\n", what, margay_last_error(), margay_strerror(result));
+        fprintf(stderr, "%s: %s: %s%s\n", program, what, strerror(result), advice(result));
+        exit(EXIT_FAILURE);
+    }
+}
+
+/* Ends the program with this reason unless it holds. */
+static inline void check(bool holds, const char *reason)
+{
+    if (!holds) {
+        fprintf(stderr, "%s: %s\n", program, reason);
         exit(EXIT_FAILURE);
     }
 }
@@ -39,131 +137,215 @@ static inline void must(int result, const char *what)
 static inline void must_be(const demi_qresult_t *qr, enum demi_opcode opcode, const char *what)
 {
     if (qr->qr_opcode == DEMI_OPC_FAILED) {
-        fprintf(stderr, "%s: %s\n", what, margay_strerror((int)qr->qr_ret));
-        exit(EXIT_FAILURE);
+        must((int)qr->qr_ret, what);
     }
-    if (qr->qr_opcode != opcode) {
-        fprintf(stderr, "%s: completed as another operation (%d)\n", what, (int)qr->qr_opcode);
-        exit(EXIT_FAILURE);
-    }
+    check(qr->qr_opcode == opcode, "an operation completed as another one");
 }
 
 static inline demi_qresult_t wait_for(demi_qtoken_t qt, enum demi_opcode opcode, const char *what)
 {
-    const struct timespec limit = {PATIENCE, 0};
     demi_qresult_t qr;
-    must(demi_wait(&qr, qt, &limit), what);
+    must(demi_wait(&qr, qt, NULL), "demi_wait");
     must_be(&qr, opcode, what);
     return qr;
+}
+
+/* The bytes of a message. Of what is popped from a stream, none are the end. */
+static inline size_t length_of(const demi_sgarray_t *sga)
+{
+    return sga->sga_numsegs == 0 ? 0 : sga->sga_segs[0].sgaseg_len;
+}
+
+static inline unsigned char *bytes_of(const demi_sgarray_t *sga)
+{
+    return sga->sga_segs[0].sgaseg_buf;
+}
+
+/* Whether the message is made of this byte alone. */
+static inline bool is_filled(const demi_sgarray_t *sga, unsigned char with)
+{
+    const unsigned char *bytes = bytes_of(sga);
+    for (size_t i = 0; i < length_of(sga); i++) {
+        if (bytes[i] != with) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static inline demi_sgarray_t allocate(size_t size)
 {
     demi_sgarray_t sga = demi_sgaalloc(size);
-    if (sga.sga_numsegs == 0) {
-        must(margay_last_errno(), "demi_sgaalloc");
-    }
+    check(sga.sga_numsegs == 1, "demi_sgaalloc: no memory: take a smaller --size, or configure more buffers");
     return sga;
 }
 
-/* Pushes an array and waits until it is pushed. The array stays the caller's. */
-static inline void push_array(int qd, const demi_sgarray_t *sga)
+static inline void release(demi_sgarray_t *sga)
 {
-    demi_qtoken_t qt;
-    must(demi_push(&qt, qd, sga), "demi_push");
-    wait_for(qt, DEMI_OPC_PUSH, "push");
+    if (sga->sga_numsegs > 0) {
+        must(demi_sgafree(sga), "demi_sgafree");
+    }
 }
 
-/* Pops one message, which the caller frees. Length 0 is the end of the stream. */
+/* Starts to push an array. It stays the caller's. */
+static inline demi_qtoken_t start_push(int qd, const demi_sgarray_t *sga)
+{
+    demi_qtoken_t qt = 0;
+    must(demi_push(&qt, qd, sga), "demi_push");
+    return qt;
+}
+
+static inline demi_qtoken_t start_pop(int qd)
+{
+    demi_qtoken_t qt = 0;
+    must(demi_pop(&qt, qd), "demi_pop");
+    return qt;
+}
+
+/* Pushes an array and waits until it is pushed. It stays the caller's. */
+static inline void push_array(int qd, const demi_sgarray_t *sga)
+{
+    wait_for(start_push(qd, sga), DEMI_OPC_PUSH, "push");
+}
+
+/* Pops what has come, which the caller releases. */
 static inline demi_sgarray_t pop_array(int qd)
 {
-    demi_qtoken_t qt;
-    must(demi_pop(&qt, qd), "demi_pop");
-    return wait_for(qt, DEMI_OPC_POP, "pop").qr_value.sga;
+    return wait_for(start_pop(qd), DEMI_OPC_POP, "pop").qr_value.sga;
+}
+
+/* Pushes one byte. */
+static inline void push_byte(int qd, unsigned char byte)
+{
+    demi_sgarray_t sga = allocate(1);
+    *bytes_of(&sga) = byte;
+    push_array(qd, &sga);
+    release(&sga);
+}
+
+/* Pops until so many bytes have come, and checks that each is `with`. */
+static inline void pop_filled(int qd, size_t length, unsigned char with)
+{
+    for (size_t missing = length; missing > 0;) {
+        /* A stream keeps the bytes in order, and not together. */
+        demi_sgarray_t sga = pop_array(qd);
+        size_t popped = length_of(&sga);
+        check(popped > 0, "the server has ended the connection early; it has said why");
+        check(popped <= missing && is_filled(&sga, with),
+              "a message did not come back as it was sent: start both sides with the same numbers");
+        missing -= popped;
+        release(&sga);
+    }
+}
+
+/* Between two tries to reach the other side. */
+static inline void rest(void)
+{
+    const struct timespec pause = {0, 1000000};
+    nanosleep(&pause, NULL);
+}
+
+/* Makes a socket of the place's family. */
+static inline int make_socket(const struct place *place, int type)
+{
+    int qd = -1;
+    must(demi_socket(&qd, place->address.ss_family, type, 0), "demi_socket");
+    return qd;
+}
+
+/* Makes a socket with this local address. */
+static inline int bound_socket(const struct place *place, int type)
+{
+    int qd = make_socket(place, type);
+    must(demi_bind(qd, (const struct sockaddr *)&place->address, place->length), "demi_bind");
+    return qd;
+}
+
+/* An address as people write it. */
+static inline const char *text_of(const struct sockaddr *address)
+{
+    static char text[INET6_ADDRSTRLEN + 16];
+    char host[INET6_ADDRSTRLEN] = "?";
+    if (address->sa_family == AF_INET6) {
+        struct sockaddr_in6 v6;
+        memcpy(&v6, address, sizeof v6);
+        inet_ntop(AF_INET6, &v6.sin6_addr, host, sizeof host);
+        snprintf(text, sizeof text, "[%s]:%u", host, ntohs(v6.sin6_port));
+    } else {
+        struct sockaddr_in v4;
+        memcpy(&v4, address, sizeof v4);
+        inet_ntop(AF_INET, &v4.sin_addr, host, sizeof host);
+        snprintf(text, sizeof text, "%s:%u", host, ntohs(v4.sin_port));
+    }
+    return text;
+}
+
+/* Tells people, and programs that start this one, where a client has to go. */
+static inline void say_where(int qd)
+{
+    struct place place = {.length = sizeof place.address};
+    must(demi_getsockname(qd, (struct sockaddr *)&place.address, &place.length), "demi_getsockname");
+    printf("serving at %s\n", text_of((const struct sockaddr *)&place.address));
+}
+
+/* Makes a socket that listens there, and says where; port 0 is any that is free. */
+static inline int listen_at(const struct place *place, long backlog)
+{
+    int qd = bound_socket(place, SOCK_STREAM);
+    must(demi_listen(qd, (int)backlog), "demi_listen");
+    say_where(qd);
+    return qd;
+}
+
+static inline void start_accept(int listening)
+{
+    demi_qtoken_t qt = 0;
+    must(demi_accept(&qt, listening), "demi_accept");
+}
+
+/* Accepts one connection. */
+static inline int accept_one(int listening)
+{
+    demi_qtoken_t qt = 0;
+    must(demi_accept(&qt, listening), "demi_accept");
+    return wait_for(qt, DEMI_OPC_ACCEPT, "accept").qr_value.ares.qd;
+}
+
+/* Connects, as soon as a server listens there. */
+static inline int connect_to(const struct place *place)
+{
+    for (;;) {
+        demi_qtoken_t qt = 0;
+        demi_qresult_t qr;
+        int qd = make_socket(place, SOCK_STREAM);
+        must(demi_connect(&qt, qd, (const struct sockaddr *)&place->address, place->length), "demi_connect");
+        must(demi_wait(&qr, qt, NULL), "demi_wait");
+        if (qr.qr_opcode != DEMI_OPC_FAILED || qr.qr_ret != ECONNREFUSED) {
+            must_be(&qr, DEMI_OPC_CONNECT, "connect");
+            return qd;
+        }
+        /* What a socket is after a failed connect differs between systems: a new one for each try. */
+        must(demi_close(qd), "demi_close");
+        rest();
+    }
 }
 
 /* Creates the pipe, or opens it as soon as the server has created it. */
 static inline int get_pipe(bool server, const char *name)
 {
-    const struct timespec pause = {0, 1000000};
     int qd = -1;
     if (server) {
         must(demi_create_pipe(&qd, name), "demi_create_pipe");
         return qd;
     }
-    int result = ENOENT;
-    for (int i = 0; i < PATIENCE * 1000; i++) {
-        result = demi_open_pipe(&qd, name);
-        if (result != ENOENT && result != ECONNREFUSED) {
-            break;
-        }
-        nanosleep(&pause, NULL);
+    int result;
+    while ((result = demi_open_pipe(&qd, name)) == ENOENT || result == ECONNREFUSED) {
+        rest();
     }
     must(result, "demi_open_pipe");
     return qd;
 }
 
-static inline double seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
-
-static inline long number(const char *text, long least, long most, const char *option)
-{
-    char *end = NULL;
-    errno = 0;
-    long value = strtol(text, &end, 10);
-    if (errno != 0 || end == text || *end != '\0' || value < least || value > most) {
-        fprintf(stderr, "%s: '%s' is not a number from %ld to %ld\n", option, text, least, most);
-        exit(2);
-    }
-    return value;
-}
-
-static inline struct options parse(int argc, char *argv[], const char *purpose, long count, long size)
-{
-    static const struct option LONG[] = {
-        {"server", required_argument, NULL, 's'}, {"client", required_argument, NULL, 'c'},
-        {"count", required_argument, NULL, 'n'},  {"size", required_argument, NULL, 'b'},
-        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
-    };
-    struct options options = {.server = false, .name = NULL, .count = count, .size = size};
-    for (int c; (c = getopt_long(argc, argv, "h", LONG, NULL)) != -1;) {
-        switch (c) {
-        case 's':
-        case 'c':
-            options.server = c == 's';
-            options.name = optarg;
-            break;
-        case 'n':
-            options.count = number(optarg, 1, 1000000000, "--count");
-            break;
-        case 'b':
-            options.size = number(optarg, 1, 1 << 26, "--size");
-            break;
-        case 'h':
-            printf("%s\n\n"
-                   "usage: %s --server NAME | --client NAME [--count N] [--size BYTES]\n\n"
-                   "  --server NAME   create the pipe NAME and serve one client\n"
-                   "  --client NAME   open the pipe NAME, as soon as a server has created it\n"
-                   "  --count N       how many times (default %ld)\n"
-                   "  --size BYTES    length of a message (default %ld)\n\n"
-                   "Start both with the same numbers, in two terminals of one user. CONFIG_PATH may name a\n"
-                   "configuration file.\n",
-                   purpose, argv[0], count, size);
-            exit(EXIT_SUCCESS);
-        default:
-            fprintf(stderr, "try %s --help\n", argv[0]);
-            exit(2);
-        }
-    }
-    if (options.name == NULL || optind != argc) {
-        fprintf(stderr, "say either --server NAME or --client NAME; try %s --help\n", argv[0]);
-        exit(2);
-    }
-    return options;
-}
+#include "options.h"
 
 #endif

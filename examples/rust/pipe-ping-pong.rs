@@ -3,22 +3,31 @@
 
 mod common;
 
-use common::{Options, connect, pop};
+use common::figures::{each, now};
+use common::options::Flag;
+use common::{About, Options, Place, Result, pipes, sockets};
 use margay::{LibOs, Qd};
-use std::error::Error;
-use std::time::Instant;
+use std::process::ExitCode;
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let options = Options::parse("Sends a message back and forth over a pipe.", 100_000, 64)?;
-    let mut libos = LibOs::from_env()?;
-    let qd = connect(&mut libos, options.server, &options.name)?;
-    if options.server { serve(&mut libos, qd) } else { call(&mut libos, qd, &options) }
+const ABOUT: About = About {
+    name: "pipe-ping-pong",
+    shows: "Sends a message back and forth over a pipe, and prints how long a round trip takes.",
+    roles: String::PAIR,
+    flags: &[Flag::count("round trips", "100000"), Flag::size("64")],
+    tries: &["--server ping", "--client ping"],
+};
+
+fn main() -> ExitCode {
+    common::run(&ABOUT, |libos, options: &Options<String>| {
+        let qd = pipes::connect(libos, options.server, &options.place)?;
+        if options.server { serve(libos, qd) } else { call(libos, qd, options) }
+    })
 }
 
-fn serve(libos: &mut LibOs, qd: Qd) -> Result<(), Box<dyn Error>> {
+fn serve(libos: &mut LibOs, qd: Qd) -> Result<()> {
     let mut served = 0_u64;
     loop {
-        let message = pop(libos, qd)?;
+        let message = sockets::pop(libos, qd)?;
         if message.is_empty() {
             break;
         }
@@ -30,21 +39,20 @@ fn serve(libos: &mut LibOs, qd: Qd) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-#[expect(clippy::disallowed_methods, reason = "an example measures from outside")]
-fn call(libos: &mut LibOs, qd: Qd, options: &Options) -> Result<(), Box<dyn Error>> {
+fn call(libos: &mut LibOs, qd: Qd, options: &Options<String>) -> Result<()> {
     let mut ping = vec![0; options.size];
-    let start = Instant::now();
+    let start = now();
     for number in 0..options.count {
         ping.fill(number as u8);
-        let pushed = libos.push(qd, &ping[..])?;
-        libos.wait(pushed, None)?.ok()?;
-        let pong = pop(libos, qd)?;
-        if pong.len() != ping.len() || pong.iter().any(|part| part.iter().any(|&byte| byte != number as u8)) {
+        sockets::push(libos, qd, &ping)?;
+        let pong = sockets::pop(libos, qd)?;
+        // A pipe keeps messages whole.
+        if pong.len() != ping.len() || !sockets::is_filled(&pong, number as u8) {
             return Err(format!("message {number} did not come back as it was sent").into());
         }
     }
     let took = start.elapsed();
-    let each = took.as_nanos() / u128::from(options.count);
+    let each = each(took, options.count);
     println!("{} round trips of {} bytes in {took:.3?}: {each} ns each", options.count, options.size);
     Ok(())
 }

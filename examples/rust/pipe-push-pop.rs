@@ -3,48 +3,56 @@
 
 mod common;
 
-use common::{Options, connect, pop};
+use common::figures::{now, per_second};
+use common::options::Flag;
+use common::{About, Options, Place, Result, pipes, sockets};
 use margay::{LibOs, Qd};
-use std::error::Error;
-use std::time::Instant;
+use std::net::Shutdown;
+use std::process::ExitCode;
+
+const ABOUT: About = About {
+    name: "pipe-push-pop",
+    shows: "Streams messages one way over a pipe, and prints the throughput.",
+    roles: String::PAIR,
+    flags: &[Flag::count("messages", "100000"), Flag::size("1024")],
+    tries: &["--server stream", "--client stream"],
+};
 
 /// Pushes that the client keeps under way at once.
 const WINDOW: u64 = 32;
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let options = Options::parse("Streams messages one way over a pipe.", 100_000, 1024)?;
-    let mut libos = LibOs::from_env()?;
-    let qd = connect(&mut libos, options.server, &options.name)?;
-    if options.server { serve(&mut libos, qd) } else { stream(&mut libos, qd, &options) }
+fn main() -> ExitCode {
+    common::run(&ABOUT, |libos, options: &Options<String>| {
+        let qd = pipes::connect(libos, options.server, &options.place)?;
+        if options.server { serve(libos, qd) } else { stream(libos, qd, options) }
+    })
 }
 
-#[expect(clippy::disallowed_methods, reason = "an example measures from outside")]
-#[expect(clippy::cast_precision_loss, reason = "figures for people")]
-fn serve(libos: &mut LibOs, qd: Qd) -> Result<(), Box<dyn Error>> {
+fn serve(libos: &mut LibOs, qd: Qd) -> Result<()> {
     let (mut messages, mut bytes) = (0_u64, 0_u64);
-    let mut start = Instant::now();
+    let mut start = now();
     loop {
-        let message = pop(libos, qd)?;
+        let message = sockets::pop(libos, qd)?;
         let Some(first) = message.iter().next().and_then(|part| part.first()) else { break };
         if *first != messages as u8 {
             return Err(format!("message {messages} is out of order").into());
         }
         if messages == 0 {
-            start = Instant::now();
+            start = now();
         }
         messages += 1;
         bytes += message.len() as u64;
     }
-    let took = start.elapsed().as_secs_f64();
+    let took = start.elapsed();
     println!(
-        "{messages} messages, {bytes} bytes in {took:.3} s: {:.2} M messages/s, {:.3} GB/s",
-        messages as f64 / took * 1e-6,
-        bytes as f64 / took * 1e-9
+        "{messages} messages, {bytes} bytes one way in {took:.3?}: {:.3} M messages/s, {:.3} GB/s",
+        per_second(messages, took) * 1e-6,
+        per_second(bytes, took) * 1e-9
     );
     Ok(())
 }
 
-fn stream(libos: &mut LibOs, qd: Qd, options: &Options) -> Result<(), Box<dyn Error>> {
+fn stream(libos: &mut LibOs, qd: Qd, options: &Options<String>) -> Result<()> {
     let (mut pushed, mut done) = (0, 0);
     let mut completions = Vec::with_capacity(WINDOW as usize);
     while done < options.count {
@@ -62,9 +70,9 @@ fn stream(libos: &mut LibOs, qd: Qd, options: &Options) -> Result<(), Box<dyn Er
             completion.ok()?;
         }
     }
-    libos.shutdown(qd)?;
+    libos.shutdown(qd, Shutdown::Write)?;
     println!("{done} messages of {} bytes pushed", options.size);
     // The server leaves after it has read the end, and so ends our stream as well.
-    pop(libos, qd)?;
+    sockets::pop(libos, qd)?;
     Ok(())
 }

@@ -15,7 +15,9 @@
  *
  * No call but margay_wake() may be made from a signal handler.
  *
- * Calls on sockets return ENOTSUP as long as no configured back end serves sockets.
+ * Sockets are served by the back end that the configuration names. An address is a struct sockaddr_in or a struct
+ * sockaddr_in6, of the socket's own family; the packed structures of <demi/types.h> have room for the former only. A call
+ * that needs a socket answers a pipe with EOPNOTSUPP, the same number as ENOTSUP on Linux.
  */
 #ifndef DEMI_LIBOS_H_IS_INCLUDED
 #define DEMI_LIBOS_H_IS_INCLUDED
@@ -41,10 +43,10 @@ extern "C" {
  * args: the program's arguments, or NULL
  *
  * Returns 0, or:
- *   EINVAL    args->argc is negative or counts entries of a NULL argv, or the configuration is wrong
+ *   EINVAL    args->argc is negative or counts entries of a NULL argv, the configuration is wrong, or it or LIBOS names a
+ *             back end that is not there
  *   EEXIST    this thread already has a LibOs
  *   ENOENT    CONFIG_PATH names no file
- *   ENOTSUP   LIBOS or the configuration asks for a back end that is not there
  *   EMFILE, ENOMEM   the system is out of descriptors or memory
  */
 extern int demi_init(_In_opt_ const struct demi_args *args);
@@ -80,44 +82,86 @@ extern int demi_open_pipe(_Out_ int *memqd_out, _In_z_ const char *name);
 /**
  * Creates a socket.
  *
- * domain: AF_INET. type: SOCK_STREAM or SOCK_DGRAM. protocol: follows from the two; pass 0.
+ * domain: AF_INET or AF_INET6. type: SOCK_STREAM or SOCK_DGRAM. protocol: follows from the type; 0, or IPPROTO_TCP for a
+ * stream and IPPROTO_UDP for datagrams.
  *
- * Returns 0, or ENOTSUP for a domain or type that no configured back end serves.
+ * Returns 0, or:
+ *   ENOTSUP          another domain or type, or the configured back end has no sockets
+ *   EPROTONOSUPPORT  the protocol does not belong to the type
+ *   EMFILE           the table of queues or of file descriptors is full
  */
 extern int demi_socket(_Out_ int *sockqd_out, _In_ int domain, _In_ int type, _In_ int protocol);
 
 /**
- * Gives a socket its local address.
+ * Gives a socket its local address. Port 0 takes any that is free, which demi_getsockname() tells; the wildcard address
+ * stands for all addresses of this host, and that of IPv6 for those of IPv4, too.
  *
- * addr: a struct sockaddr_in. size: its size in bytes.
+ * addr: a struct sockaddr_in or sockaddr_in6. size: its size in bytes.
  *
- * Returns 0, or EINVAL (size or family is wrong, or the queue is no socket), EADDRINUSE, EBADF, ENOTSUP.
+ * Returns 0, or:
+ *   EINVAL         size is not that of an address of its family, the family is neither AF_INET nor AF_INET6, or the socket
+ *                  is bound already
+ *   EAFNOSUPPORT   the address is of another family than the socket
+ *   EADDRNOTAVAIL  it is not an address of this host
+ *   EADDRINUSE     it is taken, or the port is 0 and none is free
+ *   EOPNOTSUPP     the queue is a pipe
+ *   EBADF          the descriptor is not open
  */
 extern int demi_bind(_In_ int sockqd, _In_reads_bytes_(size) const struct sockaddr *addr, _In_ socklen_t size);
 
 /**
  * Makes a bound stream socket ready to accept connections.
  *
- * backlog: connections that may wait to be accepted, at least 1
+ * backlog: connections that may wait to be accepted, at least 1. Who comes beyond that waits, or is refused, as the
+ *          configuration says.
  *
- * Returns 0, or EINVAL (backlog below 1, or the queue cannot listen), EDESTADDRREQ (not bound), EADDRINUSE, EBADF,
- * ENOTSUP.
+ * Returns 0, or:
+ *   EINVAL        backlog is below 1, or the socket is connected
+ *   EDESTADDRREQ  the socket is not bound
+ *   EADDRINUSE    the socket listens already, or is connecting
+ *   EOPNOTSUPP    the queue is a pipe or a datagram socket
+ *   EBADF         the descriptor is not open
  */
 extern int demi_listen(_In_ int sockqd, _In_ int backlog);
 
 /**
- * Starts to accept one connection; completes with DEMI_OPC_ACCEPT.
+ * Starts to accept one connection; completes with DEMI_OPC_ACCEPT. The application closes the connection's queue. Of an
+ * IPv6 peer the result has family and port only; demi_getpeername() gives the whole address.
  *
- * Returns 0, or EINVAL (the queue does not listen), EAGAIN (too many tokens are out), EBADF, ENOTSUP.
+ * Returns 0, or:
+ *   EINVAL      the socket does not listen
+ *   EOPNOTSUPP  the queue is a pipe or a datagram socket
+ *   EAGAIN      too many tokens are out: wait for some first
+ *   EBADF       the descriptor is not open
+ * What goes wrong later comes with the completion, as DEMI_OPC_FAILED and one of
+ *   EMFILE      the table of queues or of file descriptors is full; the connection goes on waiting to be accepted
+ *   ECANCELED   by margay_cancel() or a close
  */
 extern int demi_accept(_Out_ demi_qtoken_t *qt_out, _In_ int sockqd);
 
 /**
- * Starts to connect a socket; completes with DEMI_OPC_CONNECT.
+ * Starts to connect a socket; completes with DEMI_OPC_CONNECT. What is pushed before that follows it. A datagram socket is
+ * given its peer, to whom demi_push() sends and from whom alone it pops; that completes at once.
  *
- * addr: the remote struct sockaddr_in. size: its size in bytes.
+ * addr: the remote struct sockaddr_in or sockaddr_in6. size: its size in bytes.
  *
- * Returns 0, or EINVAL (size or family is wrong, or the queue is no socket), EAGAIN, EBADF, ENOTSUP.
+ * Returns 0, or:
+ *   EINVAL         size is not that of an address of its family, or the family is neither AF_INET nor AF_INET6
+ *   EAFNOSUPPORT   the address is of another family than the socket
+ *   EALREADY       the socket is connecting
+ *   EISCONN        the socket is connected
+ *   EADDRNOTAVAIL  the port is 0, or no local port is free
+ *   ENETUNREACH    it is not an address of this host
+ *   EOPNOTSUPP     the queue is a pipe or a listening socket
+ *   EAGAIN         too many tokens are out: wait for some first
+ *   EBADF          the descriptor is not open
+ * What goes wrong later comes with the completion, as DEMI_OPC_FAILED and one of
+ *   ECONNREFUSED   nobody listens there, or it was closed before it had answered, or the backlog is full and the
+ *                  configuration says to refuse
+ *   ETIMEDOUT      the listening process did not answer in time, such as with a full backlog
+ *   EACCES         the listening socket belongs to another user
+ *   EPROTO         the listening process broke the protocol
+ *   ECANCELED      by margay_cancel() or a close
  */
 extern int demi_connect(_Out_ demi_qtoken_t *qt_out, _In_ int sockqd,
                         _In_reads_bytes_(size) const struct sockaddr *addr, _In_ socklen_t size);
@@ -125,16 +169,20 @@ extern int demi_connect(_Out_ demi_qtoken_t *qt_out, _In_ int sockqd,
 /**
  * Closes a queue and returns when that is done. Operations still pending on it complete with ECANCELED and their tokens
  * stay to be waited for. What was pushed before is still delivered to the peer, who then reads the end of the stream.
- * margay_close() is the same without waiting.
+ * With SO_LINGER the close of a stream socket waits until the peer has popped everything, for at most the given time; with
+ * a time of zero the peer reads ECONNRESET in place of the end. margay_close() is the same without waiting.
  *
  * Returns 0, or:
  *   EBADF     the descriptor is not open
+ *   EAGAIN    too many tokens are out: wait for some first
  *   other     the close itself failed; the descriptor is gone nevertheless
  */
 extern int demi_close(_In_ int qd);
 
 /**
- * Starts to push one message; completes with DEMI_OPC_PUSH. Messages arrive whole and in the order of their pushes.
+ * Starts to push one message; completes with DEMI_OPC_PUSH. Messages arrive in the order of their pushes: on a pipe each
+ * whole; on a stream socket as bytes, which the peer's pops may cut elsewhere; on a datagram socket each whole or not at
+ * all, if there is no room for it.
  *
  * sga: one segment, at least 1 byte; see demi_sgarray_t for whose memory it may be. The call takes its own hold on the
  *      memory: the application may free it at once, but must not write to it before the push has completed, and to
@@ -144,54 +192,85 @@ extern int demi_close(_In_ int qd);
  *   EINVAL    sga does not hold exactly one segment, the segment is empty, or it lies outside the memory that sga_buf
  *             names (which may have been freed)
  *   EBADF     the descriptor is not open
- *   EPIPE     margay_shutdown() was called on the queue
+ *   EPIPE     margay_shutdown() was called on the queue for writing
  *   EAGAIN    too many tokens are out: wait for some first
  *   ENOBUFS   the pools are empty
  * What goes wrong later comes with the completion, as DEMI_OPC_FAILED and one of
- *   EPIPE       the peer has closed
- *   ECONNRESET  the peer died
- *   EPROTO      the peer broke the protocol
- *   EMSGSIZE    the message is larger than the configured limit
- *   ECANCELED   by margay_cancel() or a close
+ *   EPIPE         the peer has closed
+ *   ECONNRESET    the peer died, or closed with a linger time of zero
+ *   EPROTO        the peer broke the protocol
+ *   EMSGSIZE      the message is larger than the configured limit of a pipe, or than the 65,507 bytes of a datagram
+ *   ENOTCONN      the stream socket is not connected
+ *   EDESTADDRREQ  the datagram socket has no peer
+ *   ECONNREFUSED  an earlier datagram to the peer of this datagram socket found nobody there
+ *   ECANCELED     by margay_cancel() or a close
  */
 extern int demi_push(_Out_ demi_qtoken_t *qt_out, _In_ int qd, _In_ const demi_sgarray_t *sga);
 
 /**
- * Starts to push one datagram to an address; completes with DEMI_OPC_PUSH.
+ * Starts to push one datagram to an address; completes with DEMI_OPC_PUSH. It has at most 65,507 bytes, and arrives whole or
+ * not at all: it is dropped and counted if nobody is there or there is no room.
  *
- * dest_addr: a struct sockaddr_in. size: its size in bytes.
+ * dest_addr: a struct sockaddr_in or sockaddr_in6. size: its size in bytes.
  *
- * Returns 0, or the errors of demi_push(), EINVAL for a wrong size or family, ENOTSUP.
+ * Returns 0, or EBADF, EPIPE, EAGAIN, ENOBUFS as demi_push(), or:
+ *   EINVAL         size is not that of an address of its family, the family is neither AF_INET nor AF_INET6, or sga is
+ *                  not as demi_push() wants it
+ *   EOPNOTSUPP     the queue is no datagram socket
+ * What goes wrong later comes with the completion, as DEMI_OPC_FAILED and one of
+ *   EAFNOSUPPORT   the address is of another family than the socket
+ *   EMSGSIZE       the datagram is too long
+ *   EADDRNOTAVAIL  the port is 0, or no local port is free
+ *   ENETUNREACH    it is not an address of this host
+ *   ECANCELED      by margay_cancel() or a close
  */
 extern int demi_pushto(_Out_ demi_qtoken_t *qt_out, _In_ int sockqd, _In_ const demi_sgarray_t *sga,
                        _In_reads_bytes_(size) const struct sockaddr *dest_addr, _In_ socklen_t size);
 
 /**
- * Starts to pop one whole message; completes with DEMI_OPC_POP, and the application frees what it got with
- * demi_sgafree(). A result of length 0 is the end of the stream: given once, to be freed as well; pops after it complete
- * with DEMI_OPC_FAILED and EPIPE. So they do with ECONNRESET after the last message of a peer that died, with EPROTO if
- * the peer broke the protocol, and with ENOBUFS if there is no memory for the message, which then stays for the next pop.
+ * Starts to pop one message; completes with DEMI_OPC_POP, and the application frees what it got with demi_sgafree(). A pipe
+ * gives a whole message, a stream socket what has come, a datagram socket a whole datagram with its sender in sga_addr
+ * (of an IPv6 sender only family and port).
+ *
+ * On a pipe and a stream socket a result of length 0 is the end of the stream: given once, to be freed as well. On a
+ * datagram socket it is an empty datagram.
  *
  * Returns 0, or:
  *   EBADF     the descriptor is not open
  *   EAGAIN    too many tokens are out: wait for some first
+ * What goes wrong later comes with the completion, as DEMI_OPC_FAILED and one of
+ *   EPIPE         the end of the stream was popped before
+ *   ECONNRESET    the peer died, or closed with a linger time of zero, and all that it had pushed was popped
+ *   EPROTO        the peer broke the protocol
+ *   ENOBUFS       there is no memory for the message, which stays for the next pop
+ *   ENOTCONN      the stream socket is not connected
+ *   ECONNREFUSED  a datagram to the peer of this datagram socket found nobody there
+ *   ECANCELED     by margay_cancel() or a close
  */
 extern int demi_pop(_Out_ demi_qtoken_t *qt_out, _In_ int qd);
 
 /**
- * Sets an option of a socket.
+ * Sets an option of a socket. Connections that a listening socket accepts have its options.
  *
- * Returns 0, or EINVAL (optlen is wrong), ENOPROTOOPT (unknown option), ENOTSUP (unknown level, or no sockets), EBADF.
+ *   SOL_SOCKET   SO_LINGER (struct linger, 0 to 65,535 s), SO_KEEPALIVE, SO_REUSEADDR (int, 0 or not),
+ *                SO_SNDBUF, SO_RCVBUF (int, bytes; brought into the back end's range)
+ *   IPPROTO_TCP  TCP_NODELAY (int, 0 or not), TCP_KEEPIDLE, TCP_KEEPINTVL (int, 1 to 32,767 s), TCP_KEEPCNT (int, 1 to 127)
+ *
+ * Returns 0, or:
+ *   EINVAL       optlen is smaller than the value, or the value is out of its range
+ *   ENOPROTOOPT  unknown option, or it belongs to another level
+ *   EOPNOTSUPP   the queue is a pipe
+ *   EBADF        the descriptor is not open
  */
 extern int demi_setsockopt(_In_ int qd, _In_ int level, _In_ int optname, _In_reads_bytes_(optlen) const void *optval,
                            _In_ socklen_t optlen);
 
 /**
- * Reads an option of a socket.
+ * Reads an option of a socket; see demi_setsockopt().
  *
  * optlen: size of optval in bytes; changed to the size of the value.
  *
- * Returns 0, or EINVAL (*optlen is too small), ENOPROTOOPT, ENOTSUP, EBADF.
+ * Returns 0, or EINVAL (*optlen is too small), ENOPROTOOPT, EOPNOTSUPP (the queue is a pipe), EBADF.
  */
 extern int demi_getsockopt(_In_ int qd, _In_ int level, _In_ int optname, _Out_writes_to_(*optlen, *optlen) void *optval,
                            _Inout_ socklen_t *optlen);
@@ -199,19 +278,20 @@ extern int demi_getsockopt(_In_ int qd, _In_ int level, _In_ int optname, _Out_w
 /**
  * Reads the address of a connected socket's peer.
  *
- * addrlen: size of addr in bytes, at least that of struct sockaddr_in; changed to the size of the address.
+ * addrlen: size of addr in bytes, at least that of the address: struct sockaddr_in or, for IPv6, struct sockaddr_in6;
+ *          changed to the size of the address.
  *
- * Returns 0, or EINVAL (*addrlen is too small), ENOTCONN, ENOTSUP, EBADF.
+ * Returns 0, or EINVAL (*addrlen is too small), ENOTCONN, EOPNOTSUPP (the queue is a pipe), EBADF.
  */
 extern int demi_getpeername(_In_ int qd, _Out_writes_to_(*addrlen, *addrlen) struct sockaddr *addr,
                             _Inout_ socklen_t *addrlen);
 
 /**
- * Reads the local address of a socket.
+ * Reads the local address of a socket: the wildcard with port 0 as long as it is not bound.
  *
  * addrlen: as for demi_getpeername()
  *
- * Returns 0, or EINVAL (*addrlen is too small), ENOTSUP, EBADF.
+ * Returns 0, or EINVAL (*addrlen is too small), EOPNOTSUPP (the queue is a pipe), EBADF.
  */
 extern int demi_getsockname(_In_ int qd, _Out_writes_to_(*addrlen, *addrlen) struct sockaddr *addr,
                             _Inout_ socklen_t *addrlen);

@@ -7,6 +7,8 @@ pub mod op;
 mod queue;
 pub mod reactor;
 mod slab;
+pub mod socket;
+pub mod submit;
 mod sync;
 pub mod task;
 pub mod time;

@@ -28,6 +28,38 @@ pub const LENT_SEGMENTS_MAX: usize = 256;
 /// Records of a large message that one look takes in.
 pub const RECORDS_PER_LOOK: usize = 16;
 
+/// Connectors of one listener that were taken and have not said what they want, and as many that wait for room in its
+/// backlog; more than that are sent away, silent ones first (`ECONNREFUSED`).
+pub const GREETINGS_MAX: usize = 256;
+/// Connectors that wait in the kernel for a listener; more try again until their time is over (`ETIMEDOUT`).
+pub const KNOCKING_MAX: i32 = 4096;
+/// Connectors that a listener takes in one look.
+pub const TAKEN_PER_LOOK: usize = 64;
+/// Names in the runtime directory that are looked at for dead owners when it is opened.
+pub const NAMES_SWEPT_MAX: usize = 64;
+/// Pages of statistics that one reading looks at; more are not shown.
+pub const STATISTICS_PAGES_MAX: usize = 4096;
+/// Deadlines that one look serves.
+pub const DEADLINES_PER_LOOK: usize = 64;
+/// The longest datagram, that of UDP over IPv4 (`EMSGSIZE`).
+pub const DATAGRAM_MAX: usize = 65_507;
+/// Pipes of one datagram socket; beyond that the one that was not used for longest goes.
+pub const DATAGRAM_PEERS_MAX: usize = 1024;
+/// Datagrams that are counted as dropped when a pipe has to go with what was not popped from it: all that fit in a ring of the
+/// default size.
+pub const EVICTED_MAX: usize = 32_768;
+/// Peers that one pop of a datagram socket looks at before others have their turn.
+pub const DATAGRAM_LOOKS: usize = 64;
+/// Tries, 0.2 ms apart, to open the lock file of the ports while its last user removes it (`EBUSY`).
+pub const PORT_FILE_TRIES: u32 = 1000;
+/// Runs of ports that others hold, which one search for a free port steps over (`EADDRINUSE`).
+pub const PORT_RUNS_MAX: u32 = 1024;
+
+/// Submissions by other threads that wait to be run (`EAGAIN`).
+pub const SUBMISSIONS_MAX: usize = 1024;
+/// Submissions that one round runs.
+pub const SUBMISSIONS_PER_ROUND: usize = 64;
+
 /// Queue directions that one look tries, and operations of each, before others have their turn.
 pub const QUEUES_PER_LOOK: usize = 256;
 /// See [`QUEUES_PER_LOOK`].

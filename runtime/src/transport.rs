@@ -9,7 +9,9 @@
 use crate::buf::{Buf, Sga};
 use crate::op::{Direction, Wakes};
 use crate::reactor::Event;
+use crate::socket::{Counters, Domain, Kind, OptionName, SocketOption};
 use crate::{Errno, Error, Result};
+use core::net::SocketAddr;
 use core::num::NonZeroUsize;
 use core::task::Poll;
 
@@ -39,6 +41,7 @@ pub enum Armed {
     Ready,
 }
 
+const NO_SOCKET: Error = Error::new(Errno::OPNOTSUPP, "this queue is no socket");
 const NOT_HERE: Error = Error::new(Errno::NOTSUP, "this back end does not have this call");
 
 /// What serves queues: pipes, sockets.
@@ -62,22 +65,128 @@ pub trait Transport {
         Err(NOT_HERE)
     }
 
+    /// Makes a socket.
+    ///
+    /// # Errors
+    /// `ENOTSUP` no sockets here, or not of this kind; `EMFILE`.
+    fn socket(&mut self, _queue: QueueId, _domain: Domain, _kind: Kind) -> Result<Handle> {
+        Err(NOT_HERE)
+    }
+
+    /// Gives a socket its local address. Port 0: any that is free.
+    ///
+    /// # Errors
+    /// `EAFNOSUPPORT` the other family, `EINVAL` bound already, `EADDRNOTAVAIL` not an address of this host,
+    /// `EADDRINUSE` taken.
+    fn bind(&mut self, _handle: Handle, _address: SocketAddr) -> Result<()> {
+        Err(NO_SOCKET)
+    }
+
+    /// From now on others can connect; `backlog` connections, at least one, may wait to be accepted.
+    ///
+    /// # Errors
+    /// `EDESTADDRREQ` not bound, `EADDRINUSE` listening or connecting already, `EINVAL` connected, `EOPNOTSUPP` datagrams.
+    fn listen(&mut self, _handle: Handle, _backlog: usize) -> Result<()> {
+        Err(NO_SOCKET)
+    }
+
+    /// Whether [`accept`](Self::accept) makes sense for this socket.
+    ///
+    /// # Errors
+    /// `EINVAL` it does not listen, `EOPNOTSUPP` no stream socket.
+    fn can_accept(&mut self, _handle: Handle) -> Result<()> {
+        Err(NO_SOCKET)
+    }
+
+    /// Takes a connection that waits to be accepted. `queue` is the index that it will have in the LibOs' table.
+    /// `Pending`: the listening queue's [`Direction::Pop`] is woken when there is one.
+    fn accept(&mut self, _handle: Handle, _queue: QueueId) -> Poll<Result<Handle>> {
+        Poll::Ready(Err(NO_SOCKET))
+    }
+
+    /// Begins to connect; [`connected`](Self::connected) says what comes of it.
+    ///
+    /// # Errors
+    /// `EAFNOSUPPORT`, `EALREADY` under way, `EISCONN`, `EOPNOTSUPP` listening, `EADDRNOTAVAIL` port 0 or none free,
+    /// `ENETUNREACH`.
+    fn connect(&mut self, _handle: Handle, _to: SocketAddr) -> Result<()> {
+        Err(NO_SOCKET)
+    }
+
+    /// What came of a connect: `ECONNREFUSED`, `ETIMEDOUT` and others come here. `Pending`: the queue's
+    /// [`Direction::Push`] is woken when it is known.
+    fn connected(&mut self, _handle: Handle) -> Poll<Result<()>> {
+        Poll::Ready(Err(NO_SOCKET))
+    }
+
+    /// Pushes a datagram to an address, as [`push`](Self::push).
+    fn push_to(&mut self, _handle: Handle, _message: &mut Sga, _to: SocketAddr) -> Poll<Result<()>> {
+        Poll::Ready(Err(NO_SOCKET))
+    }
+
+    /// The socket's own address; the wildcard with port 0 if it is not bound.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP` no socket.
+    fn local_address(&mut self, _handle: Handle) -> Result<SocketAddr> {
+        Err(NO_SOCKET)
+    }
+
+    /// The address of the socket's peer.
+    ///
+    /// # Errors
+    /// `ENOTCONN`; `EOPNOTSUPP` no socket.
+    fn peer_address(&mut self, _handle: Handle) -> Result<SocketAddr> {
+        Err(NO_SOCKET)
+    }
+
+    /// Sets an option of a socket, whose value is in its range.
+    ///
+    /// # Errors
+    /// `ENOPROTOOPT` this socket does not have it; `EOPNOTSUPP` no socket.
+    fn set_option(&mut self, _handle: Handle, _option: SocketOption) -> Result<()> {
+        Err(NO_SOCKET)
+    }
+
+    /// Reads an option of a socket.
+    ///
+    /// # Errors
+    /// As [`set_option`](Self::set_option).
+    fn option(&mut self, _handle: Handle, _name: OptionName) -> Result<SocketOption> {
+        Err(NO_SOCKET)
+    }
+
+    /// What this back end has counted: connections and drops. Messages and bytes are counted by the LibOs.
+    fn counters(&self) -> Counters {
+        Counters::default()
+    }
+
     /// Pushes the message, or what is left of it: on `Pending` the transport may have taken a part, and must be given the
     /// same message again.
     fn push(&mut self, handle: Handle, message: &mut Sga) -> Poll<Result<()>>;
 
-    /// Pushes these bytes as a whole message, if that can be done at once; `Pending` says that it takes a buffer.
-    fn push_bytes(&mut self, _handle: Handle, _bytes: &[u8]) -> Poll<Result<()>> {
-        Poll::Pending
+    /// Pushes these bytes as a whole message, if that can be done at once; false says that it takes a buffer.
+    ///
+    /// # Errors
+    /// As `push`.
+    fn push_bytes(&mut self, _handle: Handle, _bytes: &[u8]) -> Result<bool> {
+        Ok(false)
     }
 
-    /// Pops a message. An empty one is the end of the stream.
+    /// Pops a message. An empty one is the end of the stream. A datagram socket gives a
+    /// [`Datagram`](crate::op::Datagram)'s chain: the sender's address in front.
     fn pop(&mut self, handle: Handle, mode: PopMode) -> Poll<Result<Sga>>;
 
     /// Looks up to `looks` times, and nothing else, whether an operation that was `Pending` is worth trying again. A
     /// transport that cannot look cheaply says yes.
     fn spin(&mut self, _handle: Handle, _direction: Direction, _looks: u32) -> bool {
         true
+    }
+
+    /// Looks up to `looks` times, as [`spin`](Self::spin) does, and pops what it finds if it is an ordinary message: what a wait
+    /// for one pop begins with. Without segments if there was nothing, or something else, which the next `pop` then gives.
+    fn spin_for_message(&mut self, _handle: Handle, _mode: PopMode, _looks: u32) -> Sga {
+        Sga::new()
     }
 
     /// Ends the stream from this side, after all pushes before it.

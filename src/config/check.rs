@@ -10,14 +10,17 @@ use super::parse::{show_duration, show_size};
 use super::{Config, GIB, KIB, MIB, Spin};
 
 /// The back end that is taken where none is named.
-pub(super) const DEFAULT_LIBOS: &str = "catmem";
+pub(super) const DEFAULT_LIBOS: &str = "catloop";
 /// Back ends that can be named.
-const BUILT: [&str; 1] = ["catmem"];
+const BUILT: [&str; 2] = ["catloop", "catmem"];
 /// Back ends whose names are kept, but which do not exist yet.
-const PLANNED: [&str; 6] = ["catloop", "catnap", "catcollar", "catnip", "catmint", "catpowder"];
+const PLANNED: [&str; 5] = ["catnap", "catcollar", "catnip", "catmint", "catpowder"];
 
 const SPIN_MAX: Duration = Duration::from_secs(10);
 const HANDSHAKE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_mins(1));
+
+/// Further addresses of this host.
+const ADDRESSES_MAX: usize = 64;
 
 /// A value that breaks its rule.
 #[derive(Debug)]
@@ -52,7 +55,7 @@ const fn rule(key: &'static str, shape: Shape, min: usize, max: usize, get: fn(&
 /// Pools and segments are laid out in cache lines.
 const LINE: usize = 64;
 
-const RULES: [Rule; 12] = [
+const RULES: [Rule; 16] = [
     rule("buffers.small_size", Shape::Lines, 256, 16 * KIB, |c| c.buffers.small_size),
     rule("buffers.small_count", Shape::Count, 16, 1 << 20, |c| c.buffers.small_count),
     rule("buffers.large_size", Shape::Lines, 4 * KIB, MIB, |c| c.buffers.large_size),
@@ -63,6 +66,10 @@ const RULES: [Rule; 12] = [
     rule("catmem.slot", Shape::PowerOfTwo, 4 * KIB, 16 * MIB, |c| c.catmem.slot),
     rule("catmem.slots", Shape::Count, 0, 1024, |c| c.catmem.slots),
     rule("catmem.max_message", Shape::Bytes, 4 * KIB, GIB, |c| c.catmem.max_message),
+    rule("catloop.ring", Shape::PowerOfTwo, 4 * KIB, 64 * MIB, |c| c.catloop.ring),
+    rule("catloop.slot", Shape::PowerOfTwo, 4 * KIB, 16 * MIB, |c| c.catloop.slot),
+    rule("catloop.slots", Shape::Count, 0, 1024, |c| c.catloop.slots),
+    rule("catloop.datagram_ring", Shape::PowerOfTwo, 128 * KIB, 64 * MIB, |c| c.catloop.datagram_ring),
     rule("limits.queues", Shape::Count, 1, 1 << 20, |c| c.limits.queues),
     rule("limits.operations", Shape::Count, 1, 1 << 24, |c| c.limits.operations),
 ];
@@ -139,7 +146,29 @@ pub(super) fn all(config: &Config) -> Result<(), Violation> {
     if let Some(path) = &config.catmem.directory {
         directory(path)?;
     }
-    duration("catmem.handshake_timeout", config.catmem.handshake_timeout, HANDSHAKE.0, HANDSHAKE.1, "")
+    let catloop = &config.catloop;
+    if catloop.addresses.len() > ADDRESSES_MAX {
+        return Err(Violation {
+            key: "catloop.addresses",
+            what: "`catloop.addresses` is too long".to_owned(),
+            found: format!("{} addresses", catloop.addresses.len()),
+            allowed: format!("at most {ADDRESSES_MAX}"),
+            advice: "name only the addresses that programs of this host use to reach each other".to_owned(),
+        });
+    }
+    if let Some(address) = catloop.addresses.iter().find(|address| address.is_unspecified() || address.is_multicast()) {
+        return Err(Violation {
+            key: "catloop.addresses",
+            what: "`catloop.addresses` holds an address that no host has".to_owned(),
+            found: address.to_string(),
+            allowed: "unicast addresses".to_owned(),
+            advice: "take it out".to_owned(),
+        });
+    }
+    let span = |key, value| duration(key, value, HANDSHAKE.0, HANDSHAKE.1, "");
+    span("catmem.handshake_timeout", config.catmem.handshake_timeout)?;
+    span("catloop.connect_timeout", catloop.connect_timeout)?;
+    span("catloop.handshake_timeout", catloop.handshake_timeout)
 }
 
 /// Checks the name of a back end.

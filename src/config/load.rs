@@ -30,6 +30,7 @@ struct Document {
     wait: Option<Wait>,
     buffers: Option<Buffers>,
     catmem: Option<Catmem>,
+    catloop: Option<Catloop>,
     limits: Option<Limits>,
 }
 
@@ -63,17 +64,43 @@ struct Catmem {
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+struct Catloop {
+    addresses: Option<Vec<Spanned<String>>>,
+    ring: Value,
+    slot: Value,
+    slots: Value,
+    connect_timeout: Value,
+    backlog_full: Value,
+    handshake_timeout: Value,
+    datagram_ring: Value,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 struct Limits {
     queues: Value,
     operations: Value,
 }
 
 /// Which keys stand in which section; the empty name is the top. Only for messages: serde refuses the others.
-const SECTIONS: [(&str, &[&str]); 5] = [
-    ("", &["libos", "wait", "buffers", "catmem", "limits"]),
+const SECTIONS: [(&str, &[&str]); 6] = [
+    ("", &["libos", "wait", "buffers", "catmem", "catloop", "limits"]),
     ("wait", &["spin"]),
     ("buffers", &["small_size", "small_count", "large_size", "large_count", "headroom", "oversize_limit"]),
     ("catmem", &["directory", "ring", "slot", "slots", "max_message", "handshake_timeout"]),
+    (
+        "catloop",
+        &[
+            "addresses",
+            "ring",
+            "slot",
+            "slots",
+            "connect_timeout",
+            "backlog_full",
+            "handshake_timeout",
+            "datagram_ring",
+        ],
+    ),
     ("limits", &["queues", "operations"]),
 ];
 
@@ -162,7 +189,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn config(&mut self, document: Document) -> Result<Config, ConfigError> {
         let mut config = Config::default();
-        let Document { libos, wait, buffers, catmem, limits } = document;
+        let Document { libos, wait, buffers, catmem, catloop, limits } = document;
         self.set(&mut config.libos, "libos", libos, |s| Ok(Some(s.to_owned())))?;
 
         let Wait { spin } = wait.unwrap_or_default();
@@ -186,6 +213,22 @@ impl Reader<'_> {
         self.set(&mut c.slots, "catmem.slots", slots, parse::count)?;
         self.set(&mut c.max_message, "catmem.max_message", max_message, parse::size)?;
         self.set(&mut c.handshake_timeout, "catmem.handshake_timeout", handshake_timeout, parse::duration)?;
+
+        let Catloop { addresses, ring, slot, slots, connect_timeout, backlog_full, handshake_timeout, datagram_ring } =
+            catloop.unwrap_or_default();
+        let c = &mut config.catloop;
+        for address in addresses.unwrap_or_default() {
+            let mut parsed = None;
+            self.set(&mut parsed, "catloop.addresses", Some(address), |s| parse::address(s).map(Some))?;
+            c.addresses.extend(parsed);
+        }
+        self.set(&mut c.ring, "catloop.ring", ring, parse::size)?;
+        self.set(&mut c.slot, "catloop.slot", slot, parse::size)?;
+        self.set(&mut c.slots, "catloop.slots", slots, parse::count)?;
+        self.set(&mut c.connect_timeout, "catloop.connect_timeout", connect_timeout, parse::duration)?;
+        self.set(&mut c.backlog_full, "catloop.backlog_full", backlog_full, parse::backlog_full)?;
+        self.set(&mut c.handshake_timeout, "catloop.handshake_timeout", handshake_timeout, parse::duration)?;
+        self.set(&mut c.datagram_ring, "catloop.datagram_ring", datagram_ring, parse::size)?;
 
         let Limits { queues, operations } = limits.unwrap_or_default();
         self.set(&mut config.limits.queues, "limits.queues", queues, parse::count)?;
@@ -245,7 +288,7 @@ fn explain(name: &str, text: &str, error: &YamlError) -> ConfigError {
         YamlError::Unexpected { .. } | YamlError::SerdeInvalidType { .. } => (
             "this has the wrong shape",
             String::new(),
-            "sections (wait, buffers, catmem, limits) that hold `key: value` lines, one value each",
+            "sections (wait, buffers, catmem, catloop, limits) that hold `key: value` lines, one value each",
             "compare it with the description of the keys",
         ),
         YamlError::Budget { .. }

@@ -13,6 +13,7 @@ mod parse;
 mod tests;
 
 use std::ffi::OsString;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -30,8 +31,7 @@ pub use error::{ConfigError, Place};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Name of the back end that serves calls which do not name one themselves; `None` is the same as the default,
-    /// `catmem`. The environment variable `LIBOS` overrides it in [`Config::from_env`].
+    /// Name of the back end that serves sockets; `None` is the same as the default, `catloop`. `catmem` serves none. The environment variable `LIBOS` overrides it in [`Config::from_env`].
     pub libos: Option<String>,
     /// How `wait` waits.
     pub wait: WaitConfig,
@@ -39,6 +39,8 @@ pub struct Config {
     pub buffers: BuffersConfig,
     /// Shared-memory pipes.
     pub catmem: CatmemConfig,
+    /// Sockets over shared memory.
+    pub catloop: CatloopConfig,
     /// Sizes of the tables.
     pub limits: LimitsConfig,
 }
@@ -96,6 +98,39 @@ pub struct CatmemConfig {
     pub handshake_timeout: Duration,
 }
 
+/// Sockets over shared memory, between processes of one user on one host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CatloopConfig {
+    /// Addresses of this host beside 127.0.0.0/8 and `::1`: at most 64. Default: none.
+    pub addresses: Vec<IpAddr>,
+    /// Bytes in each of the two rings of a connection: a power of two from 4 KiB to 64 MiB. `SO_SNDBUF` and `SO_RCVBUF`
+    /// can lower it for one socket. Default: 256 KiB.
+    pub ring: usize,
+    /// Bytes in one slot of shared memory for messages that are handed over without a copy: a power of two from 4 KiB
+    /// to 16 MiB. Default: 64 KiB.
+    pub slot: usize,
+    /// Number of slots in each direction of a connection: 0 to 1,024. Default: 4.
+    pub slots: usize,
+    /// How long a connect waits for a listener whose backlog is full: 1 ms to 60 s. Default: 5 s.
+    pub connect_timeout: Duration,
+    /// What happens to a connect that finds the backlog full. Default: it waits.
+    pub backlog_full: BacklogFull,
+    /// How long a connector may take to say what it wants: 1 ms to 60 s. Default: 1 s.
+    pub handshake_timeout: Duration,
+    /// Bytes in each of the two rings between two datagram sockets: a power of two from 128 KiB to 64 MiB.
+    /// Default: 256 KiB.
+    pub datagram_ring: usize,
+}
+
+/// What happens to a connect that finds the listener's backlog full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BacklogFull {
+    /// It waits for room, up to [`CatloopConfig::connect_timeout`]: then `ETIMEDOUT`.
+    Wait,
+    /// `ECONNREFUSED` at once.
+    Refuse,
+}
+
 /// Sizes of the tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitsConfig {
@@ -116,6 +151,7 @@ impl Default for Config {
             wait: WaitConfig::default(),
             buffers: BuffersConfig::default(),
             catmem: CatmemConfig::default(),
+            catloop: CatloopConfig::default(),
             limits: LimitsConfig::default(),
         }
     }
@@ -149,6 +185,21 @@ impl Default for CatmemConfig {
             slots: 16,
             max_message: 64 * MIB,
             handshake_timeout: Duration::from_secs(1),
+        }
+    }
+}
+
+impl Default for CatloopConfig {
+    fn default() -> Self {
+        Self {
+            addresses: Vec::new(),
+            ring: 256 * KIB,
+            slot: 64 * KIB,
+            slots: 4,
+            connect_timeout: Duration::from_secs(5),
+            backlog_full: BacklogFull::Wait,
+            handshake_timeout: Duration::from_secs(1),
+            datagram_ring: 256 * KIB,
         }
     }
 }
@@ -208,7 +259,7 @@ impl Config {
         check::all(self).map_err(ConfigError::from)
     }
 
-    /// The name of the back end that serves calls which do not name one themselves.
+    /// The name of the back end that serves sockets.
     #[must_use]
     pub fn libos_name(&self) -> &str {
         self.libos.as_deref().unwrap_or(check::DEFAULT_LIBOS)

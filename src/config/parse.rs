@@ -4,9 +4,10 @@
 //! A size is a whole number and a binary unit (`256 KiB`, `64KiB`, `4096`); a duration always has its unit (`50us`,
 //! `1 ms`), except zero. Decimal units and fractions are refused rather than guessed at.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
-use super::{GIB, KIB, MIB, Spin};
+use super::{BacklogFull, GIB, KIB, MIB, Spin};
 
 /// Why a text is no such value: what is allowed, and what to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -69,6 +70,24 @@ pub(super) fn spin(text: &str) -> Result<Spin, Refused> {
         return Ok(Spin::Forever);
     }
     duration(text).map(Spin::For).map_err(|r| Refused { allowed: SPIN, ..r })
+}
+
+/// An IP address.
+pub(super) fn address(text: &str) -> Result<IpAddr, Refused> {
+    const ADDRESS: &str = "an IPv4 or IPv6 address, such as 10.0.0.1 or fd00::1";
+    text.trim().parse().map_err(|_| Refused {
+        allowed: ADDRESS,
+        advice: "write the address in digits, without port or prefix length".to_owned(),
+    })
+}
+
+/// What a connect does that finds the backlog full.
+pub(super) fn backlog_full(text: &str) -> Result<BacklogFull, Refused> {
+    match text.trim() {
+        "wait" => Ok(BacklogFull::Wait),
+        "refuse" => Ok(BacklogFull::Refuse),
+        _ => Err(Refused { allowed: "wait or refuse", advice: "write wait, or leave it out".to_owned() }),
+    }
 }
 
 /// The whole number in front, and the unit behind it.

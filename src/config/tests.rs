@@ -24,6 +24,15 @@ catmem:
   slots: 0
   max_message: 1 GiB
   handshake_timeout: 20ms
+catloop:
+  addresses: [10.0.0.1, 'fd00::1']
+  ring: 64 KiB
+  slot: 8 KiB
+  slots: 3
+  connect_timeout: 1ms
+  backlog_full: refuse
+  handshake_timeout: 3 s
+  datagram_ring: 1 MiB
 limits:
   queues: 1
   operations: 2
@@ -54,7 +63,7 @@ fn has(message: &str, parts: &[&str]) {
 #[test]
 fn the_default_passes_its_own_check() {
     Config::default().check().unwrap();
-    assert_eq!(Config::default().libos_name(), "catmem");
+    assert_eq!(Config::default().libos_name(), "catloop");
 }
 
 #[test]
@@ -98,9 +107,31 @@ fn every_key_arrives_in_its_field() {
             max_message: 1 << 30,
             handshake_timeout: Duration::from_millis(20),
         },
+        catloop: CatloopConfig {
+            addresses: vec![[10, 0, 0, 1].into(), "fd00::1".parse().unwrap()],
+            ring: 64 << 10,
+            slot: 8 << 10,
+            slots: 3,
+            connect_timeout: Duration::from_millis(1),
+            backlog_full: BacklogFull::Refuse,
+            handshake_timeout: Duration::from_secs(3),
+            datagram_ring: 1 << 20,
+        },
         limits: LimitsConfig { queues: 1, operations: 2 },
     };
     assert_eq!(load(ALL_KEYS).unwrap(), expected);
+}
+
+#[test]
+fn addresses_are_a_list_and_none_can_be_what_no_host_has() {
+    has(
+        &refused("catloop:\n  addresses: [10.0.0.1, 10.0.0]\n", 2, 25),
+        &["`catloop.addresses`", "IPv4 or IPv6", "10.0.0"],
+    );
+    has(&refused("catloop:\n  addresses: [0.0.0.0]\n", 2, 15), &["no host has", "unicast"]);
+    has(&refused("catloop:\n  backlog_full: drop\n", 2, 17), &["wait or refuse", "drop"]);
+    let many = vec!["10.0.0.1"; 65].join(", ");
+    has(&refused(&format!("catloop:\n  addresses: [{many}]\n"), 2, 15), &["at most 64", "65 addresses"]);
 }
 
 #[test]
@@ -219,9 +250,15 @@ fn wrong_shapes_are_told() {
 fn back_ends_are_known_by_name() {
     let with = |name: &str| Config::from_variables(None, Some(name.into())).map(|c| c.libos);
     assert_eq!(with("catmem").unwrap(), Some("catmem".into()));
-    has(&with("catnip").unwrap_err().to_string(), &["catnip is not part of this build", "allowed: catmem", "LIBOS"]);
-    has(&with("dogmem").unwrap_err().to_string(), &["no back end has this name", "dogmem", "allowed: catmem", "LIBOS"]);
-    has(&with("").unwrap_err().to_string(), &["no back end is named", "catmem"]);
+    has(
+        &with("catnip").unwrap_err().to_string(),
+        &["catnip is not part of this build", "allowed: catloop, catmem", "LIBOS"],
+    );
+    has(
+        &with("dogmem").unwrap_err().to_string(),
+        &["no back end has this name", "dogmem", "allowed: catloop, catmem", "LIBOS"],
+    );
+    has(&with("").unwrap_err().to_string(), &["no back end is named", "catloop"]);
     has(&refused("libos: catnap\n", 1, 8), &["not part of this build"]);
 }
 

@@ -14,15 +14,17 @@
 //!
 //! The headers are the reference for users; here each function only says what it adds to the Rust call of its name.
 
+mod address;
 mod arguments;
 mod error;
 mod init;
 mod io;
-mod later;
 mod memory;
+mod options;
 mod pipes;
 mod result;
 mod sets;
+mod sockets;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -33,13 +35,13 @@ mod wake;
 pub use error::{margay_last_errno, margay_last_error, margay_strerror};
 pub use init::{demi_init, margay_fini};
 pub use io::{demi_pop, demi_push, margay_cancel, margay_pop, margay_pop_in_place, margay_pushv};
-pub use later::{
-    demi_accept, demi_bind, demi_connect, demi_getpeername, demi_getsockname, demi_getsockopt, demi_listen,
-    demi_pushto, demi_setsockopt, demi_socket,
-};
 pub use memory::{demi_sgaalloc, demi_sgafree, margay_sgaalloc_on};
+pub use options::{demi_getsockopt, demi_setsockopt};
 pub use pipes::{demi_close, demi_create_pipe, demi_open_pipe, margay_close, margay_shutdown};
 pub use sets::{margay_waitset_add, margay_waitset_create, margay_waitset_destroy, margay_waitset_take};
+pub use sockets::{
+    demi_accept, demi_bind, demi_connect, demi_getpeername, demi_getsockname, demi_listen, demi_pushto, demi_socket,
+};
 pub use types::{AcceptResult, Args, QResult, ResultValue, SgArray, SgSegment, SockAddrIn, Timespec};
 pub use wait::{demi_timedwait, demi_wait, demi_wait_any, demi_wait_next_n};
 pub use wake::{

@@ -2,6 +2,7 @@
 //! Pipes: create, open, half-close, close.
 
 use core::ffi::{c_char, c_int};
+use std::net::Shutdown;
 
 use runtime::op::Outcome;
 use runtime::{Errno, Error};
@@ -80,14 +81,14 @@ pub unsafe extern "C" fn margay_close(qt_out: *mut u64, qd: c_int) -> c_int {
     })
 }
 
-/// `margay_shutdown`: [`LibOs::shutdown`](crate::LibOs::shutdown), for the writing side alone.
+/// `margay_shutdown`: [`LibOs::shutdown`](crate::LibOs::shutdown).
 #[unsafe(no_mangle)]
 pub extern "C" fn margay_shutdown(qd: c_int, how: c_int) -> c_int {
-    const READING: Error = Error::new(Errno::NOTSUP, "only the writing side can be shut down; close the queue instead");
     const UNKNOWN: Error = Error::new(Errno::INVAL, "how is none of SHUT_RD, SHUT_WR, SHUT_RDWR");
     call(|state| match how {
-        SHUT_WR => state.libos.shutdown(descriptor(qd)?),
-        SHUT_RD | SHUT_RDWR => Err(READING),
+        SHUT_RD => state.libos.shutdown(descriptor(qd)?, Shutdown::Read),
+        SHUT_WR => state.libos.shutdown(descriptor(qd)?, Shutdown::Write),
+        SHUT_RDWR => state.libos.shutdown(descriptor(qd)?, Shutdown::Both),
         _ => Err(UNKNOWN),
     })
 }

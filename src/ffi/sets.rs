@@ -91,7 +91,7 @@ pub unsafe extern "C" fn margay_waitset_take(qr_out: *mut QResult, ws: c_int, li
         // SAFETY: as C promises.
         let (out, limit) = unsafe { (Out::new(qr_out)?, timeout(limit)?) };
         memory.reserve(1)?;
-        out.put(result(libos.wait_in_set(sets.find(ws)?, limit)?, memory));
+        out.put(result(libos.wait_in_set(sets.find(ws)?, limit)?, memory, libos));
         Ok(())
     })
 }

@@ -6,7 +6,7 @@ use core::ffi::{c_char, c_int, c_long, c_void};
 use core::mem::{offset_of, size_of};
 use core::ptr;
 
-/// `struct sockaddr_in`. Opaque here: pipes have no addresses.
+/// `struct sockaddr_in`, as bytes; `address` makes it.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, packed)]
 pub struct SockAddrIn(pub [u8; 16]);
@@ -93,10 +93,12 @@ pub struct Timespec {
     pub nanoseconds: c_long,
 }
 
-/// `enum demi_opcode`; accept and connect come with the back ends that have them.
+/// `enum demi_opcode`.
 pub(super) mod opcode {
     pub const PUSH: u32 = 1;
     pub const POP: u32 = 2;
+    pub const ACCEPT: u32 = 3;
+    pub const CONNECT: u32 = 4;
     pub const CLOSE: u32 = 5;
     pub const FAILED: u32 = 6;
 }

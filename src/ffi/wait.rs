@@ -52,7 +52,7 @@ fn since_epoch() -> Duration {
 fn wait_for(state: &mut State, out: Out<QResult>, qt: u64, limit: Option<Duration>) -> Result<()> {
     let State { memory, libos, .. } = state;
     memory.reserve(1)?;
-    out.put(result(libos.wait(Qt::from_raw(qt), limit)?, memory));
+    out.put(result(libos.wait(Qt::from_raw(qt), limit)?, memory, libos));
     Ok(())
 }
 
@@ -85,7 +85,7 @@ pub unsafe extern "C" fn demi_wait_any(
         let (offset, completion) = libos.wait_any(tokens, limit)?;
         // An offset into `num_qts` entries fits the type of `num_qts`.
         offset_out.put(c_int::try_from(offset).unwrap_or(c_int::MAX));
-        out.put(result(completion, memory));
+        out.put(result(completion, memory, libos));
         Ok(())
     })
 }
@@ -117,7 +117,7 @@ pub unsafe extern "C" fn demi_wait_next_n(
         libos.wait_next_n(completions, room, limit)?;
         for (i, completion) in completions.drain(..).take(room).enumerate() {
             // SAFETY: C promises room for `qr_out_size` results, and i < room <= qr_out_size.
-            unsafe { qr_out.add(i).write_unaligned(result(completion, memory)) };
+            unsafe { qr_out.add(i).write_unaligned(result(completion, memory, libos)) };
             taken += 1;
         }
         Ok(())

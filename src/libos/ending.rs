@@ -1,29 +1,36 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Ending things: half-close, close, cancel.
 
-use super::queues::Queue;
+use super::queues::{Deaf, Queue};
 use super::{CLOSED_UNDER, LibOs, SHUT};
 use core::task::Poll;
 use runtime::op::{Direction, Outcome, Work};
 use runtime::{Errno, Error, Qd, Qt, Result};
+use std::net::Shutdown;
 
+const DEAF: Error = Error::new(Errno::PIPE, "the queue was shut down for reading before");
 const CANCELED: Error = Error::new(Errno::CANCELED, "the operation was cancelled");
 
 impl LibOs {
-    /// Half-closes the queue: the peer reads the end after everything that was pushed before, pops go on here.
+    /// Ends the queue in one direction, or in both.
+    ///
+    /// - `Write`: the peer reads the end after everything that was pushed before; pops go on here.
+    /// - `Read`: pops here give the end once, then `EPIPE`, whatever the peer has pushed or will push; it is not told.
     ///
     /// # Errors
-    /// `EBADF`; `EPIPE` if it was shut down before, or the peer has gone; `EAGAIN` too many tokens are open.
+    /// `EBADF`; `EPIPE` if it was shut down so before, or the peer has gone; `EAGAIN` too many tokens are open. Sockets:
+    /// `ENOTCONN`; `EOPNOTSUPP` reading of datagrams.
     ///
     /// ```
     /// # use margay::{Config, Errno, LibOs};
+    /// use std::net::Shutdown;
     /// # let directory = tempfile::tempdir()?;
     /// # let mut config = Config::default();
     /// # config.catmem.directory = Some(directory.path().into());
     /// let mut libos = LibOs::new(&config)?;
     /// let (made, opened) = (libos.create_pipe("half")?, libos.open_pipe("half")?);
     /// libos.push(made, b"last words")?;
-    /// libos.shutdown(made)?;
+    /// libos.shutdown(made, Shutdown::Write)?;
     /// assert_eq!(libos.push(made, b"more").unwrap_err().errno(), Errno::PIPE);
     /// for expected in [&b"last words"[..], b""] {
     ///     let popped = libos.pop(opened, None)?;
@@ -31,7 +38,41 @@ impl LibOs {
     /// }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn shutdown(&mut self, qd: Qd) -> Result<()> {
+    pub fn shutdown(&mut self, qd: Qd, how: Shutdown) -> Result<()> {
+        if how != Shutdown::Write {
+            self.stop_reading(qd)?;
+        }
+        if how == Shutdown::Read { Ok(()) } else { self.stop_writing(qd) }
+    }
+
+    fn stop_reading(&mut self, qd: Qd) -> Result<()> {
+        let queue = self.queues.get(qd)?;
+        if queue.datagrams {
+            return Err(Error::new(Errno::OPNOTSUPP, "a datagram socket cannot be shut down for reading: close it"));
+        }
+        if queue.deaf != Deaf::No {
+            return Err(DEAF);
+        }
+        // A socket without a peer has nothing to end; the back end knows. A pipe has no addresses, and always may.
+        let peer = self.backends.get(queue.backend).peer_address(queue.handle);
+        if let Err(error) = peer
+            && error.errno() == Errno::NOTCONN
+        {
+            return Err(error);
+        }
+        queue.deaf = Deaf::Untold;
+        let fifo = &mut queue.fifos[Direction::Pop as usize];
+        if !fifo.is_empty() {
+            self.backends.get(queue.backend).canceled(queue.handle, Direction::Pop);
+        }
+        while !queue.fifos[Direction::Pop as usize].is_empty() {
+            let end = queue.end();
+            self.ops.finish_first(&mut queue.fifos[Direction::Pop as usize], end);
+        }
+        Ok(())
+    }
+
+    fn stop_writing(&mut self, qd: Qd) -> Result<()> {
         let queue = self.queues.get(qd)?;
         if queue.shut {
             return Err(SHUT);
@@ -41,7 +82,8 @@ impl LibOs {
         if fifo.is_empty()
             && let Poll::Ready(done) = self.backends.get(queue.backend).shutdown(queue.handle)
         {
-            queue.shut = true;
+            // Without a peer nothing has ended, and the queue can still get one.
+            queue.shut = !done.is_err_and(|error| error.errno() == Errno::NOTCONN);
             return done;
         }
         queue.shut = true;

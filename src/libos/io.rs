@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Buffers, pushes and pops.
 
+use super::queues::Deaf;
 use super::{IntoMessage, LibOs, SHUT};
 use core::num::NonZeroUsize;
 use core::task::Poll;
@@ -58,7 +59,7 @@ impl LibOs {
     /// Pushes a message: a [`Buf`], an [`Sga`](runtime::buf::Sga), or bytes. The token completes once the transport has taken all of it.
     ///
     /// # Errors
-    /// `EBADF`; `EINVAL` empty message; `EPIPE` after [`shutdown`](Self::shutdown); `EAGAIN` too many tokens are open;
+    /// `EBADF`; `EINVAL` empty message (a datagram may be empty); `EPIPE` after [`shutdown`](Self::shutdown); `EAGAIN` too many tokens are open;
     /// `ENOBUFS` no buffer to copy the bytes into. What goes wrong later comes with the completion: `EPIPE` the peer has
     /// closed, `ECONNRESET` it died, `EPROTO` it broke the rules, `EMSGSIZE` the message is over the configured limit.
     ///
@@ -87,27 +88,36 @@ impl LibOs {
             && !bytes.is_empty()
         {
             match backend.push_bytes(queue.handle, bytes) {
-                Poll::Ready(Ok(())) => return self.ops.pushed(qd),
-                Poll::Ready(Err(error)) => return self.ops.finished(qd, Outcome::Failed(error)),
-                Poll::Pending => {}
+                Ok(true) => {
+                    self.counted.pushed(bytes.len());
+                    return self.ops.pushed(qd);
+                }
+                Ok(false) => {}
+                Err(error) => return self.ops.finished(qd, Outcome::Failed(error)),
             }
         }
         let mut message = message.into_message(&self.pools)?;
-        if message.is_empty() {
+        let len = message.len();
+        if len == 0 && !queue.datagrams {
             return Err(Error::new(Errno::INVAL, "an empty message cannot be pushed: it would mean the end"));
         }
         if first {
             match backend.push(queue.handle, &mut message) {
-                Poll::Ready(Ok(())) => return self.ops.pushed(qd),
+                Poll::Ready(Ok(())) => {
+                    self.counted.pushed(len);
+                    return self.ops.pushed(qd);
+                }
                 Poll::Ready(Err(error)) => return self.ops.finished(qd, Outcome::Failed(error)),
                 Poll::Pending => {}
             }
         }
+        self.counted.pushed(len);
         self.ops.park(qd, Work::Push(message), &mut queue.fifos[Direction::Push as usize])
     }
 
     /// Pops a message, or with a `size` at most so many bytes of it; the rest stays for the next pop. At the end of the
-    /// stream one pop completes with an empty message, and those after it with `EPIPE`.
+    /// stream one pop completes with an empty message, and those after it with `EPIPE`. On a datagram socket it completes
+    /// with [`Outcome::Datagram`](runtime::op::Outcome::Datagram), which knows the sender; what a `size` cuts off is lost.
     ///
     /// # Errors
     /// `EBADF`; `EINVAL` for a size of zero; `EAGAIN` too many tokens are open. With the completion: `ECONNRESET` the peer
@@ -168,9 +178,20 @@ impl LibOs {
     fn pop_as(&mut self, qd: Qd, mode: PopMode) -> Result<Qt> {
         let queue = self.queues.get(qd)?;
         self.ops.reserve()?;
+        if queue.deaf != Deaf::No {
+            let end = queue.end();
+            return self.ops.finished(qd, end);
+        }
         if queue.fifos[Direction::Pop as usize].is_empty() {
             match self.backends.get(queue.backend).pop(queue.handle, mode) {
-                Poll::Ready(Ok(message)) => return self.ops.popped(qd, message),
+                Poll::Ready(Ok(message)) => {
+                    self.counted.popped(message.len());
+                    if queue.datagrams {
+                        let datagram = queue.popped(message);
+                        return self.ops.finished(qd, datagram);
+                    }
+                    return self.ops.popped(qd, message);
+                }
                 Poll::Ready(Err(error)) => return self.ops.finished(qd, Outcome::Failed(error)),
                 Poll::Pending => {}
             }

@@ -1,31 +1,36 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! [`LibOs`]: the queue API over every transport at once.
 //!
-//! - `pipes`, `io`, `ending`: the calls, by what they do. `message`: what can be pushed.
+//! - `pipes`, `sockets`, `io`, `ending`: the calls, by what they do. `message`: what can be pushed.
 //! - `queues`: the table behind queue descriptors.
 //! - `run`: making pending operations go on: looking, collecting events, sleeping.
-//! - `wait`: the calls that wait for completions.
+//! - `wait`: the calls that wait for completions. `submit`: closures of other threads.
 //!
 //! `push`, `pop` and `close` first try to finish at once; what cannot is parked, and tried again when its transport says
 //! so. Nothing here allocates once the tables have grown to what is in flight.
 
+mod counted;
 mod ending;
 mod io;
 mod message;
 mod pipes;
 mod queues;
 mod run;
+mod sockets;
 mod start;
+mod submit;
 #[cfg(test)]
 mod tests;
 mod wait;
 
 pub use message::IntoMessage;
 pub use start::StartError;
+pub use submit::Submitter;
 pub use wait::WaitSet;
 
 use crate::backend::Backends;
 use crate::config::{Config, Spin};
+use crate::stats::Publisher;
 use core::time::Duration;
 use queues::Queues;
 use runtime::buf::{Classes, Pools};
@@ -42,7 +47,8 @@ const SHUT: Error = Error::new(Errno::PIPE, "the queue was shut down for writing
 
 /// A library operating system: queues, their operations, and all the transports that serve them.
 ///
-/// It belongs to one thread; make one per thread and core. Other threads reach it by its [`WakeHandle`].
+/// It belongs to one thread; make one per thread and core. Other threads reach it by its [`WakeHandle`], and hand work to it
+/// by its [`Submitter`].
 ///
 /// ```
 /// use margay::{Config, LibOs};
@@ -78,9 +84,12 @@ pub struct LibOs {
     pools: Pools,
     reactor: Rc<Reactor>,
     events: Box<Events>,
+    submitted: submit::Submitted,
     spin: Option<Duration>,
     /// Calls that were served without looking around; see `run::LOOK_AROUND`.
     busy: u32,
+    counted: counted::Counted,
+    stats: Publisher,
     /// Rounds of waits so far; see `run::ROUNDS_PER_COLLECT`.
     rounds: u32,
 }
@@ -116,6 +125,7 @@ impl LibOs {
             backends: Backends::new(config, &reactor, &pools),
             wakes: Wakes::default(),
             pools,
+            submitted: submit::Submitted::new(reactor.wake_handle()),
             reactor,
             events: Box::new(Events::new()),
             spin: match config.wait.spin {
@@ -123,6 +133,8 @@ impl LibOs {
                 Spin::Forever => None,
             },
             busy: 0,
+            counted: counted::Counted::default(),
+            stats: Publisher::new(config),
             rounds: 0,
         })
     }

@@ -62,10 +62,12 @@ impl LibOs {
         })
     }
 
-    fn new_queue(&mut self, make: impl FnOnce(&mut Backends, u32) -> Result<(u8, u32)>) -> Result<Qd> {
+    pub(super) fn new_queue(&mut self, make: impl FnOnce(&mut Backends, u32) -> Result<(u8, u32)>) -> Result<Qd> {
         let id = self.queues.reserve()?;
         let (backend, handle) = make(&mut self.backends, id)?;
         self.wakes.grow(id as usize + 1);
-        Ok(self.queues.insert(id, backend, handle))
+        let qd = self.queues.insert(id, backend, handle);
+        self.begin_publishing();
+        Ok(qd)
     }
 }

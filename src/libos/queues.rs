@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The table behind queue descriptors.
 
-use runtime::op::Fifo;
+use runtime::buf::Sga;
+use runtime::op::{Datagram, Fifo, Outcome};
 use runtime::{Errno, Error, Qd, Result};
 
 /// One queue.
@@ -13,10 +14,45 @@ pub struct Queue {
     pub fifos: [Fifo; 2],
     /// Shut down for writing: no further pushes.
     pub shut: bool,
+    /// Shut down for reading: what is left of the stream is its end.
+    pub deaf: Deaf,
+    /// A datagram socket: pops give datagrams.
+    pub datagrams: bool,
     /// A close is pending: no further calls.
     pub closing: bool,
 }
 
+/// Whether a queue still reads, and whether its application has been told that it does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deaf {
+    /// It reads.
+    No,
+    /// The next pop gives the end.
+    Untold,
+    /// The end was given.
+    Told,
+}
+
+const ENDED: Error = Error::new(Errno::PIPE, "the queue was shut down for reading");
+
+impl Queue {
+    /// What a pop gives once the queue reads no more: the end once, then `EPIPE`.
+    pub fn end(&mut self) -> Outcome {
+        match core::mem::replace(&mut self.deaf, Deaf::Told) {
+            Deaf::No | Deaf::Untold => Outcome::Pop(Sga::new()),
+            Deaf::Told => Outcome::Failed(ENDED),
+        }
+    }
+
+    /// What a pop that gave this message came to.
+    #[inline]
+    pub fn popped(&self, message: Sga) -> Outcome {
+        if self.datagrams { Outcome::Datagram(Datagram::from_chain(message)) } else { Outcome::Pop(message) }
+    }
+}
+
+/// Half a cache line, so that finding one is a shift.
+#[repr(align(32))]
 struct Slot {
     generation: u32,
     queue: Option<Queue>,
@@ -28,13 +64,15 @@ pub struct Queues {
     free: Vec<u32>,
     limit: usize,
     open: usize,
+    /// Open queues by back end.
+    of_backend: Vec<usize>,
 }
 
 const STALE: Error = Error::new(Errno::BADF, "this queue descriptor is closed or was never given out");
 
 impl Queues {
     pub fn new(limit: usize) -> Self {
-        Self { slots: Vec::new(), free: Vec::new(), limit: limit.min(Qd::SLOTS_MAX), open: 0 }
+        Self { slots: Vec::new(), free: Vec::new(), limit: limit.min(Qd::SLOTS_MAX), open: 0, of_backend: Vec::new() }
     }
 
     /// The index that the next queue will have.
@@ -48,8 +86,19 @@ impl Queues {
 
     /// Puts a queue at the index that `reserve` gave.
     pub fn insert(&mut self, index: u32, backend: u8, handle: u32) -> Qd {
-        let queue = Some(Queue { backend, handle, fifos: Default::default(), shut: false, closing: false });
+        let queue = Some(Queue {
+            backend,
+            handle,
+            fifos: Default::default(),
+            shut: false,
+            deaf: Deaf::No,
+            datagrams: false,
+            closing: false,
+        });
         self.open += 1;
+        let backend = usize::from(backend);
+        self.of_backend.resize(self.of_backend.len().max(backend + 1), 0);
+        self.of_backend[backend] += 1;
         if self.free.last() == Some(&index) {
             self.free.pop();
             let slot = &mut self.slots[index as usize];
@@ -89,7 +138,9 @@ impl Queues {
     }
 
     pub fn remove(&mut self, qd: Qd) {
-        if self.slot(qd).is_ok() {
+        if let Ok(queue) = self.slot(qd) {
+            let backend = usize::from(queue.backend);
+            self.of_backend[backend] -= 1;
             let slot = &mut self.slots[qd.index()];
             slot.queue = None;
             slot.generation = slot.generation.wrapping_add(1);
@@ -100,6 +151,11 @@ impl Queues {
 
     pub fn len(&self) -> usize {
         self.open
+    }
+
+    /// Open queues of one back end.
+    pub fn of_backend(&self, backend: usize) -> usize {
+        self.of_backend.get(backend).copied().unwrap_or(0)
     }
 
     pub fn open(&self) -> impl Iterator<Item = Qd> {

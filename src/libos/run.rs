@@ -2,16 +2,17 @@
 //! Making pending operations go on.
 //!
 //! A *look* asks the transports, which look at memory, and tries what they wake. A *round* also reads the clock, runs
-//! coroutines and timers, and now and then collects events from the kernel. Each does one bounded batch of everything,
-//! so that neither a busy application nor busy background work starves the other.
+//! coroutines, timers and what other threads submitted, and now and then collects events from the kernel. Each does one
+//! bounded batch of everything, so that neither a busy application nor busy background work starves the other.
 
 use super::LibOs;
 use core::task::Poll;
 use core::time::Duration;
-use runtime::Result;
+use runtime::buf::Sga;
 use runtime::limits::{BACKGROUND_PER_ROUND, OPERATIONS_PER_QUEUE, QUEUES_PER_LOOK};
-use runtime::op::{Direction, Outcome, Tried, Work};
+use runtime::op::{Datagram, Direction, Outcome, Tried, Work};
 use runtime::transport::Armed;
+use runtime::{Errno, Qd, Result};
 
 /// Completions that are handed out before the LibOs looks around, for the sake of timers, events and other queues.
 pub(super) const LOOK_AROUND: u32 = 1024;
@@ -53,10 +54,11 @@ impl LibOs {
         if self.ops.has_done() || self.ops.has_done_in_sets() || !self.wakes.is_empty() {
             return Ok(false);
         }
+        self.publish();
         if !self.reactor.announce_sleep() {
             return Ok(false);
         }
-        if self.backends.arm() == Armed::Ready {
+        if self.submitted.is_due() || self.backends.arm() == Armed::Ready {
             self.reactor.retract_sleep();
             return Ok(false);
         }
@@ -64,10 +66,14 @@ impl LibOs {
         Ok(true)
     }
 
-    /// The clock, coroutines and timers, then a look.
+    /// The clock, coroutines and timers, what was submitted, then a look.
     pub(super) fn round(&mut self) {
         self.reactor.refresh_clock();
+        if self.stats.is_due(self.reactor.now()) {
+            self.publish();
+        }
         self.reactor.run_tasks(BACKGROUND_PER_ROUND);
+        self.run_submitted();
         self.look();
     }
 
@@ -97,11 +103,36 @@ impl LibOs {
         let Some((qd, queue)) = self.queues.at(id) else { return false };
         let fifo = &mut queue.fifos[direction as usize];
         let Some(work) = self.ops.first(*fifo) else { return false };
+        if let Work::Accept = work {
+            return self.try_accept(qd);
+        }
         let backend = self.backends.get(queue.backend);
+        let datagrams = queue.datagrams;
+        let counted = &mut self.counted;
         let (tried, closed) = match work {
             Work::Push(message) => (finished(backend.push(queue.handle, message), |()| Outcome::Push), false),
-            Work::Pop(mode) => (finished(backend.pop(queue.handle, *mode), Outcome::Pop), false),
-            Work::Shutdown => (finished(backend.shutdown(queue.handle), |()| Outcome::Push), false),
+            Work::Pop(mode) => {
+                let popped = |message: Sga| {
+                    counted.popped(message.len());
+                    if datagrams { Outcome::Datagram(Datagram::from_chain(message)) } else { Outcome::Pop(message) }
+                };
+                (finished(backend.pop(queue.handle, *mode), popped), false)
+            }
+            Work::PushTo(datagram) => {
+                let pushed = datagram.send(|message, to| backend.push_to(queue.handle, message, to));
+                (finished(pushed, |()| Outcome::Push), false)
+            }
+            Work::Connect => (finished(backend.connected(queue.handle), |()| Outcome::Connect), false),
+            // Handled above: it needs the whole table.
+            Work::Accept => (Tried::Pending, false),
+            Work::Shutdown => {
+                let shut = backend.shutdown(queue.handle);
+                // The connect in front of it has failed: another may follow.
+                if let Poll::Ready(Err(error)) = shut {
+                    queue.shut = error.errno() != Errno::NOTCONN;
+                }
+                (finished(shut, |()| Outcome::Push), false)
+            }
             Work::Close => (finished(backend.close(queue.handle), |()| Outcome::Close), true),
         };
         match tried {
@@ -114,6 +145,13 @@ impl LibOs {
                 true
             }
         }
+    }
+
+    fn try_accept(&mut self, qd: Qd) -> bool {
+        let Some(outcome) = self.take_connection(qd) else { return false };
+        let Ok(queue) = self.queues.get_closing(qd) else { return false };
+        self.ops.finish_first(&mut queue.fifos[Direction::Pop as usize], outcome);
+        true
     }
 
     /// Events from the kernel, waiting for them for at most `timeout`.
@@ -131,8 +169,9 @@ impl LibOs {
 
     /// Sleeps until an event, a timer, a wake or the timeout.
     pub(super) fn sleep(&mut self, timeout: Option<Duration>) {
+        self.publish();
         if self.wakes.is_empty() && self.reactor.announce_sleep() {
-            if self.backends.arm() == Armed::Quiet {
+            if !self.submitted.is_due() && self.backends.arm() == Armed::Quiet {
                 let timer = self.reactor.next_deadline().map(|at| at.saturating_since(self.reactor.now()));
                 let timeout = match (timeout, timer) {
                     (Some(a), Some(b)) => Some(a.min(b)),

@@ -5,7 +5,8 @@ use super::LibOs;
 use super::run::{LOOK_AROUND, ROUNDS_PER_COLLECT};
 use core::task::Poll;
 use core::time::Duration;
-use runtime::op::{Completion, Direction, Outcome, SetId, Work};
+use runtime::buf::Sga;
+use runtime::op::{Completion, Datagram, Direction, Outcome, SetId, Work};
 use runtime::time::Time;
 use runtime::{Errno, Error, Qd, Qt, Result};
 
@@ -55,16 +56,46 @@ impl LibOs {
     /// assert_eq!(libos.wait(popped, None)?.into_message()?.to_vec(), b"now");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn wait(&mut self, qt: Qt, timeout: Option<Duration>) -> Result<Completion> {
         // First: looking around may finish other operations, and so move the fresh completion to where the others are.
         self.served(1);
-        // The usual case: the operation that was begun last has finished at once. In the others the completion is brought to
-        // the same place, so that there is one way out.
+        // The usual cases: the operation that was begun last has finished at once, or is a pop whose message comes now. In the
+        // others the completion is brought to where the former's is.
         if !self.ops.is_fresh(qt) {
+            let message = self.wait_for_message(qt, timeout);
+            if !message.has_no_segment() {
+                self.counted.popped(message.len());
+                return Ok(Completion { qd: self.ops.queue_of_spent(qt), qt, outcome: Outcome::Pop(message) });
+            }
             self.wait_other(qt, timeout)?;
         }
         Ok(self.ops.take_fresh())
+    }
+
+    /// The message of a parked pop, if it comes while this spins; the token is spent then. Without segments: it has not come,
+    /// or this is no such operation, or it ended otherwise.
+    ///
+    /// The way from a message to whoever waits for it, with all that can be asked asked before it comes, and nothing between
+    /// the transport and the caller but one word.
+    #[inline(never)]
+    fn wait_for_message(&mut self, qt: Qt, timeout: Option<Duration>) -> Sga {
+        let spins = !(timeout.is_some_and(|timeout| timeout.is_zero()) || self.sleeps_at_once());
+        if !spins {
+            return Sga::new();
+        }
+        let Ok(Some((qd, Direction::Pop))) = self.ops.parked(qt) else { return Sga::new() };
+        let Ok(queue) = self.queues.get_closing(qd) else { return Sga::new() };
+        let fifo = &mut queue.fifos[Direction::Pop as usize];
+        if !self.ops.is_first(*fifo, qt) {
+            return Sga::new();
+        }
+        let Some(Work::Pop(mode)) = self.ops.first(*fifo) else { return Sga::new() };
+        let message = self.backends.get(queue.backend).spin_for_message(queue.handle, *mode, SPINS);
+        if !message.has_no_segment() {
+            self.ops.spend_first(fifo);
+        }
+        message
     }
 
     #[inline(never)]
@@ -92,9 +123,16 @@ impl LibOs {
             return Ok(false);
         }
         if let Some(Work::Pop(mode)) = self.ops.first(*fifo) {
-            // The usual case, apart from the others: from the message to its completion without a detour.
             match backend.pop(queue.handle, *mode) {
-                Poll::Ready(Ok(message)) => self.ops.freshen_first(fifo, Outcome::Pop(message)),
+                Poll::Ready(Ok(message)) => {
+                    self.counted.popped(message.len());
+                    let outcome = if queue.datagrams {
+                        Outcome::Datagram(Datagram::from_chain(message))
+                    } else {
+                        Outcome::Pop(message)
+                    };
+                    self.ops.freshen_first(fifo, outcome);
+                }
                 Poll::Ready(Err(error)) => self.ops.freshen_first(fifo, Outcome::Failed(error)),
                 Poll::Pending => return Ok(false),
             }
@@ -159,7 +197,11 @@ impl LibOs {
             self.served(1);
             return Ok(hit);
         }
-        self.wait_looking(timeout, |libos| Ok(libos.ops.take_asked()))
+        let mut run = self.submitted.run;
+        self.wait_looking(timeout, |libos| {
+            libos.ask_again(qts, &mut run)?;
+            Ok(libos.ops.take_asked())
+        })
     }
 
     /// Waits for operations of any queue, oldest completion first, and appends up to `n` of them to `out`; says how many.

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * Every call of the C interface in one process: what it returns for good and for bad arguments.
+ * Every call of the C interface in one process: what it returns for good and for bad arguments. What needs a socket is in
+ * sockets.c.
  *
  * Two ends of one pipe in one LibOs stand in for two processes; peer.c has the real ones.
  */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -350,48 +350,6 @@ static void timeouts(void)
     CHECK_ERRNO(demi_close(qd), 0, "close with a pop pending");
     CHECK_ERRNO(demi_wait(&qr, pending, &LIMIT), 0, "wait for the pop");
     CHECK(qr.qr_opcode == DEMI_OPC_FAILED && qr.qr_ret == ECANCELED, "it failed with ECANCELED");
-}
-
-static void later_calls(void)
-{
-    int qd;
-    int value = 0;
-    demi_qtoken_t qt;
-    demi_sgarray_t sga = message("datagram", 8);
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(7)};
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    struct sockaddr *generic = (struct sockaddr *)&address;
-    socklen_t length = sizeof address;
-
-    CHECK_ERRNO(demi_socket(&qd, AF_INET, SOCK_STREAM, 0), ENOTSUP, "stream socket");
-    CHECK_ERRNO(demi_socket(&qd, AF_INET, SOCK_DGRAM, 0), ENOTSUP, "datagram socket");
-    CHECK_ERRNO(demi_socket(&qd, -1, -1, -1), ENOTSUP, "socket of no known kind");
-    CHECK_ERRNO(demi_create_pipe(&qd, "later"), 0, "create_pipe");
-    CHECK_ERRNO(demi_bind(qd, generic, length), ENOTSUP, "bind of a pipe");
-    CHECK_ERRNO(demi_bind(qd, generic, 1), EINVAL, "bind with a short address");
-    CHECK_ERRNO(demi_listen(qd, 8), ENOTSUP, "listen on a pipe");
-    CHECK_ERRNO(demi_listen(qd, 0), EINVAL, "listen with no backlog");
-    CHECK_ERRNO(demi_accept(&qt, qd), ENOTSUP, "accept on a pipe");
-    CHECK_ERRNO(demi_connect(&qt, qd, generic, length), ENOTSUP, "connect of a pipe");
-    CHECK_ERRNO(demi_connect(&qt, qd, generic, 0), EINVAL, "connect with a short address");
-    CHECK_ERRNO(demi_pushto(&qt, qd, &sga, generic, length), ENOTSUP, "pushto on a pipe");
-    CHECK_ERRNO(demi_pushto(&qt, qd, &sga, generic, 3), EINVAL, "pushto with a short address");
-    CHECK_ERRNO(demi_setsockopt(qd, SOL_SOCKET, SO_KEEPALIVE, &value, sizeof value), ENOTSUP, "setsockopt of a pipe");
-    length = sizeof value;
-    CHECK_ERRNO(demi_getsockopt(qd, SOL_SOCKET, SO_KEEPALIVE, &value, &length), ENOTSUP, "getsockopt of a pipe");
-    length = sizeof address;
-    CHECK_ERRNO(demi_getpeername(qd, generic, &length), ENOTSUP, "getpeername of a pipe");
-    CHECK_ERRNO(demi_getsockname(qd, generic, &length), ENOTSUP, "getsockname of a pipe");
-    length = 1;
-    CHECK_ERRNO(demi_getpeername(qd, generic, &length), EINVAL, "getpeername into a short address");
-    CHECK_ERRNO(demi_getsockname(qd, generic, &length), EINVAL, "getsockname into a short address");
-    CHECK_ERRNO(demi_bind(-1, generic, sizeof address), EBADF, "bind of a bad descriptor");
-    CHECK_ERRNO(demi_listen(-1, 1), EBADF, "listen on a bad descriptor");
-    CHECK_ERRNO(demi_accept(&qt, -1), EBADF, "accept on a bad descriptor");
-    CHECK_ERRNO(demi_connect(&qt, -1, generic, sizeof address), EBADF, "connect of a bad descriptor");
-    CHECK_ERRNO(demi_pushto(&qt, -1, &sga, generic, sizeof address), EBADF, "pushto to a bad descriptor");
-    CHECK_ERRNO(demi_close(qd), 0, "close");
-    CHECK_ERRNO(demi_sgafree(&sga), 0, "sgafree");
 }
 
 /* Bounds that are configured, and what reaching them gives. */
@@ -777,7 +735,6 @@ int main(void)
     names();
     memory();
     timeouts();
-    later_calls();
     sets();
     unaligned();
     signals_and_waits();

@@ -414,7 +414,6 @@ static void half_client(int qd)
     demi_qtoken_t qt;
     CHECK_ERRNO(push_bytes(qd, "last words", 10), 0, "push");
     CHECK_ERRNO(margay_shutdown(qd, 99), EINVAL, "shutdown of no known kind");
-    CHECK_ERRNO(margay_shutdown(qd, SHUT_RD), ENOTSUP, "shutdown of the reading side");
     CHECK_ERRNO(margay_shutdown(qd, SHUT_WR), 0, "shutdown of the writing side");
     CHECK_ERRNO(demi_push(&qt, qd, &late), EPIPE, "push after it");
     CHECK_ERRNO(demi_sgafree(&late), 0, "free");
@@ -439,6 +438,66 @@ static void half_server(int qd)
     CHECK(sga.sga_numsegs == 1 && sga.sga_segs[0].sgaseg_len == 0, "gives length 0");
     CHECK_ERRNO(demi_sgafree(&sga), 0, "which is freed like any other");
     CHECK_ERRNO(push_bytes(qd, "heard", 5), 0, "push the other way");
+}
+
+/* An end of the reading side, of which the peer is not told. */
+static void deaf_client(int qd)
+{
+    demi_sgarray_t sga;
+    demi_qtoken_t first = 0;
+    demi_qtoken_t second = 0;
+    demi_qresult_t qr;
+    CHECK_ERRNO(demi_pop(&first, qd), 0, "pop");
+    CHECK_ERRNO(demi_pop(&second, qd), 0, "another pop");
+    CHECK_ERRNO(margay_shutdown(qd, SHUT_RD), 0, "shutdown of the reading side with both pending");
+    CHECK_ERRNO(demi_wait(&qr, first, &LIMIT), 0, "wait for the first");
+    CHECK(qr.qr_opcode == DEMI_OPC_POP && qr.qr_value.sga.sga_segs[0].sgaseg_len == 0, "is the end of the stream");
+    CHECK_ERRNO(qr.qr_opcode == DEMI_OPC_POP ? demi_sgafree(&qr.qr_value.sga) : EINVAL, 0, "free");
+    CHECK_ERRNO(demi_wait(&qr, second, &LIMIT), 0, "wait for the second");
+    CHECK(qr.qr_opcode == DEMI_OPC_FAILED && qr.qr_ret == EPIPE, "fails with EPIPE: the end is given once");
+    CHECK_ERRNO(pop_message(qd, &sga), EPIPE, "and so does every later pop");
+    CHECK_ERRNO(margay_shutdown(qd, SHUT_RD), EPIPE, "a second shutdown of the reading side");
+    CHECK_ERRNO(margay_shutdown(qd, SHUT_RDWR), EPIPE, "also as a part of both");
+    CHECK_ERRNO(push_bytes(qd, "deaf", 4), 0, "push still works");
+    CHECK_ERRNO(margay_shutdown(qd, SHUT_WR), 0, "until the writing side is shut down, too");
+    CHECK_ERRNO(push_bytes(qd, "mute", 4), EPIPE, "push after it");
+}
+
+static void deaf_server(int qd)
+{
+    demi_sgarray_t sga;
+    CHECK_ERRNO(pop_message(qd, &sga), 0, "pop");
+    CHECK(holds_bytes(&sga, "deaf", 4), "from a peer that does not listen");
+    CHECK_ERRNO(demi_sgafree(&sga), 0, "free");
+    int result = push_bytes(qd, "unheard", 7);
+    CHECK(result == 0 || result == EPIPE, "push to it: it does not say that it is deaf, but may have closed");
+    CHECK_ERRNO(pop_message(qd, &sga), 0, "pop at the end of the stream");
+    CHECK(sga.sga_segs[0].sgaseg_len == 0, "gives length 0");
+    CHECK_ERRNO(demi_sgafree(&sga), 0, "free");
+}
+
+/* A shutdown in both directions at once. */
+static void both_client(int qd)
+{
+    demi_sgarray_t sga;
+    CHECK_ERRNO(push_bytes(qd, "over", 4), 0, "push");
+    CHECK_ERRNO(margay_shutdown(qd, SHUT_RDWR), 0, "shutdown of both sides");
+    CHECK_ERRNO(push_bytes(qd, "more", 4), EPIPE, "push after it");
+    CHECK_ERRNO(pop_message(qd, &sga), 0, "pop after it");
+    CHECK(sga.sga_segs[0].sgaseg_len == 0, "gives the end of the stream");
+    CHECK_ERRNO(demi_sgafree(&sga), 0, "free");
+    CHECK_ERRNO(pop_message(qd, &sga), EPIPE, "once");
+}
+
+static void both_server(int qd)
+{
+    demi_sgarray_t sga;
+    CHECK_ERRNO(pop_message(qd, &sga), 0, "pop");
+    CHECK(holds_bytes(&sga, "over", 4), "what was pushed before");
+    CHECK_ERRNO(demi_sgafree(&sga), 0, "free");
+    CHECK_ERRNO(pop_message(qd, &sga), 0, "pop at the end of the stream");
+    CHECK(sga.sga_segs[0].sgaseg_len == 0, "gives length 0");
+    CHECK_ERRNO(demi_sgafree(&sga), 0, "free");
 }
 
 /* A close that is waited for like any other operation. */
@@ -511,7 +570,8 @@ static const struct {
     {"parts", parts_server, parts_client},       {"sizes", sizes_server, sizes_client},
     {"shared", shared_server, shared_client},    {"joined", joined_server, joined_client},
     {"in-place", in_place_server, in_place_client}, {"waits", waits_server, waits_client},
-    {"half", half_server, half_client},          {"closing", closing_server, closing_client},
+    {"half", half_server, half_client},          {"deaf", deaf_server, deaf_client},
+    {"both", both_server, both_client},          {"closing", closing_server, closing_client},
     {"death", death_server, death_client},
 };
 
@@ -557,6 +617,8 @@ int main(void)
     kill(child, SIGKILL);
     CHECK(waitpid(child, &status, 0) == child, "the client ended");
     CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "by its own hand, in the last scene");
+    CHECK_ERRNO(demi_init(NULL), 0, "init: the next LibOs removes what a killed one has left");
+    CHECK_ERRNO(margay_fini(), 0, "fini");
     CHECK(support_end() == 0, "nothing is left in the pipe directory");
     return check_done();
 }

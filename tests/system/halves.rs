@@ -4,6 +4,7 @@
 use crate::harness::bytes::{matches, message};
 use crate::harness::{Context, LIMIT, done, pair, pop_message, push_message};
 use margay::{Errno, LibOs, Qd};
+use std::net::Shutdown;
 
 fn errno_of_pop(libos: &mut LibOs, qd: Qd) -> Errno {
     let qt = libos.pop(qd, None).unwrap();
@@ -27,9 +28,9 @@ fn one_way(context: &Context, libos: &mut LibOs, qd: Qd, ends_first: bool) {
         for number in 0..50 {
             push_message(libos, qd, &message(3000, context.seed, number));
         }
-        libos.shutdown(qd).unwrap();
+        libos.shutdown(qd, Shutdown::Write).unwrap();
         assert_eq!(libos.push(qd, b"late").unwrap_err().errno(), Errno::PIPE);
-        assert_eq!(libos.shutdown(qd).unwrap_err().errno(), Errno::PIPE);
+        assert_eq!(libos.shutdown(qd, Shutdown::Write).unwrap_err().errno(), Errno::PIPE);
         for number in 100..200 {
             assert!(matches(&pop_message(libos, qd), context.seed, number));
         }
@@ -42,7 +43,7 @@ fn one_way(context: &Context, libos: &mut LibOs, qd: Qd, ends_first: bool) {
         for number in 100..200 {
             push_message(libos, qd, &message(5000, context.seed, number));
         }
-        libos.shutdown(qd).unwrap();
+        libos.shutdown(qd, Shutdown::Write).unwrap();
     }
     let closed = libos.close(qd).unwrap();
     done(libos, closed);
@@ -78,7 +79,7 @@ fn the_end_comes_after_pushes_that_waited() {
             let qd = libos.create_pipe("tail").unwrap();
             let tokens: Vec<_> =
                 (0..200).map(|number| libos.push(qd, &message(700, context.seed, number)[..]).unwrap()).collect();
-            libos.shutdown(qd).unwrap();
+            libos.shutdown(qd, Shutdown::Write).unwrap();
             for qt in tokens {
                 done(&mut libos, qt);
             }

@@ -3,7 +3,7 @@
 
 use crate::harness::board::KILLED_AT;
 use crate::harness::bytes::{fill, matches, message};
-use crate::harness::system::now;
+use crate::harness::system::{now, waited_for_processor};
 use crate::harness::{Context, LIMIT, Random, Role, pair, pop_message, push_message};
 use core::time::Duration;
 use margay::config::Spin;
@@ -15,6 +15,8 @@ const STARTED: usize = 0;
 const PUBLISHED: usize = 1;
 /// When the survivor knew, and what it had by then.
 const KNEW_AT: usize = 2;
+/// How long the survivor had been ready to run and had no processor by then, in nanoseconds.
+const WAITED: usize = 3;
 const ROUNDS: u64 = 100;
 /// How soon a death is to be known, in nanoseconds.
 const SOON: u64 = 100_000_000;
@@ -65,6 +67,7 @@ fn survivor(context: &Context, libos: &mut LibOs, qd: Qd) {
         }
         number += 1;
     };
+    context.board.set(WAITED, waited_for_processor());
     context.board.set(KNEW_AT, now());
     assert_eq!(end.errno(), Errno::CONNRESET);
     let published = context.board.get(PUBLISHED);
@@ -144,7 +147,9 @@ fn rounds(name: &str, victim_is: Role, run: impl Fn(u64, Duration) -> crate::har
     let (mut times, mut published) = (Vec::new(), 0);
     for round in 0..ROUNDS {
         let report = run(round, Duration::from_nanos(delays.below(3_000_000)));
-        times.push(report.board.get(KNEW_AT).saturating_sub(report.board.get(KILLED_AT)));
+        // What other processes of the machine took is theirs; all the rest counts.
+        let late = report.board.get(KNEW_AT).saturating_sub(report.board.get(KILLED_AT));
+        times.push(late.saturating_sub(report.board.get(WAITED)));
         published += report.board.get(PUBLISHED);
         if victim_is == Role::Client {
             report.assert_no_pipes();
@@ -153,14 +158,12 @@ fn rounds(name: &str, victim_is: Role, run: impl Fn(u64, Duration) -> crate::har
     times.sort_unstable();
     let (middle, worst) = (times[times.len() / 2], times[times.len() - 1]);
     println!(
-        "{name}: known after {:.2} ms in the middle and {:.2} ms at worst, counted from before the kill; \
+        "{name}: known after {:.2} ms in the middle and {:.2} ms at worst, counted from before the kill, less what the survivor waited for a processor; \
          {published} messages published",
         milliseconds(middle),
         milliseconds(worst)
     );
-    // The bound is the requirement; the machine may take a processor away from the survivor now and then.
-    let late = times.iter().filter(|&&time| time > SOON).count();
-    assert!(late <= 2 && worst < 10 * SOON, "{late} deaths were known too late, the worst after {worst} ns");
+    assert!(worst <= SOON, "a death was known only after {worst} ns of the survivor's own time");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use crate::harness::bytes::{matches, message};
 use crate::harness::{Context, LIMIT, Random, done, pair, pop_message, push_message};
 use margay::{LibOs, Outcome, Qd};
 use std::collections::VecDeque;
+use std::net::Shutdown;
 
 const SIZES: [usize; 20] = [
     1,
@@ -171,7 +172,7 @@ fn both_ways_at_once() {
             }
         }
         // Neither leaves before the other is done.
-        libos.shutdown(qd).unwrap();
+        libos.shutdown(qd, Shutdown::Write).unwrap();
         assert!(pop_message(libos, qd).is_empty());
     }
     pair!()

@@ -15,7 +15,7 @@ fn segment() -> Rc<Mapping> {
 }
 
 fn arena(mapping: &Rc<Mapping>) -> (Outgoing, Incoming) {
-    let outgoing = Outgoing::new(mapping, ARENA_AT, SLOT, SLOTS, RETURNS_AT).unwrap();
+    let outgoing = Outgoing::new(mapping, ARENA_AT, SLOT, SLOTS, RETURNS_AT);
     (outgoing, Incoming::new(mapping, RETURNS_AT))
 }
 

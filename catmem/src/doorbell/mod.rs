@@ -3,31 +3,32 @@
 //!
 //! Each side has a wake word in shared memory. About to sleep, it sets the bits of what it waits for, puts a heavy
 //! barrier behind that, looks at the rings once more, and only then blocks. The other side publishes, puts a light
-//! barrier behind that, reads the word, and rings the eventfd only if its bit is set, clearing it. One of the two must
+//! barrier behind that, reads the word, and rings the [`Bell`] only if its bit is set, clearing it. One of the two must
 //! see the other's store: with a heavy barrier on the rare side (`membarrier(2)`, which runs a full barrier on every
 //! core that runs a registered process) the frequent side needs none but the compiler's.
 
 mod barrier;
+mod bell;
 #[cfg(test)]
 #[cfg(loom)]
 mod loom_tests;
 mod protocol;
 
 pub use barrier::{can_membarrier, heavy, light};
+pub use bell::{Bell, RING};
 pub use protocol::{CREDIT, DATA, Word, arm, disarm, must_ring};
 
-use crate::eventfd::Eventfd;
 use crate::mapping::Mapping;
 use core::cell::Cell;
 use core::ptr::NonNull;
 use core::sync::atomic::AtomicU32;
 use std::rc::Rc;
 
-/// One side's view of the two wake words, and the peer's eventfd.
+/// One side's view of the two wake words, and the peer's bell.
 pub struct Doorbell {
     mine: NonNull<AtomicU32>,
     theirs: NonNull<AtomicU32>,
-    peer: Rc<Eventfd>,
+    peer: Bell,
     /// The peer takes part in `membarrier`. Until that is known, and if it does not, every publication has a fence.
     membarrier: Cell<bool>,
     _mapping: Rc<Mapping>,
@@ -38,13 +39,19 @@ impl Doorbell {
     ///
     /// # Panics
     /// If an offset is not a multiple of 4 inside the segment.
-    pub fn new(mapping: Rc<Mapping>, mine: usize, theirs: usize, peer: Rc<Eventfd>) -> Self {
+    pub fn new(mapping: Rc<Mapping>, mine: usize, theirs: usize, peer: impl Into<Bell>) -> Self {
         let word = |offset: usize| {
             assert!(offset.is_multiple_of(4) && offset + 4 <= mapping.len());
             // SAFETY: the offset lies inside the mapping, which is page aligned, so the word is aligned and valid.
             unsafe { mapping.base().add(offset).cast::<AtomicU32>() }
         };
-        Self { mine: word(mine), theirs: word(theirs), peer, membarrier: Cell::new(false), _mapping: mapping }
+        Self {
+            mine: word(mine),
+            theirs: word(theirs),
+            peer: peer.into(),
+            membarrier: Cell::new(false),
+            _mapping: mapping,
+        }
     }
 
     #[inline]
@@ -59,8 +66,8 @@ impl Doorbell {
         unsafe { self.theirs.as_ref() }
     }
 
-    /// The eventfd that rings the peer.
-    pub fn peer(&self) -> &Eventfd {
+    /// What rings the peer.
+    pub fn peer(&self) -> &Bell {
         &self.peer
     }
 
@@ -74,8 +81,7 @@ impl Doorbell {
     pub fn notify(&self, what: u32) {
         light(self.membarrier.get());
         if must_ring(self.theirs(), what) {
-            // It cannot fail in a way that matters: a full counter wakes as well.
-            let _ = self.peer.ring();
+            self.peer.ring();
         }
     }
 

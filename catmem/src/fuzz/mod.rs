@@ -11,7 +11,7 @@ use crate::layout::{CONTROL, Layout, Side};
 use crate::mapping::Mapping;
 use crate::pipe::{Ends, Pipe};
 use crate::rendezvous::{Direction, Hello, OpenRequest};
-use crate::ring::record::{DESCRIPTOR, HEADER, TOTAL, footprint};
+use crate::ring::record::{DESCRIPTOR, HEADER, TOTAL, behind};
 use core::num::NonZeroUsize;
 use core::ops::Range;
 use core::task::Poll;
@@ -70,21 +70,23 @@ struct Harness {
     ended: bool,
 }
 
-/// One run over the string.
+/// One run over the string for a pipe of messages, and one for a stream.
 ///
 /// # Panics
 /// If one of the promises above does not hold.
 pub fn ring_reader(bytes: &[u8]) {
-    let mut input = Input(bytes);
-    // Out of descriptors or memory: nothing to find out about.
-    let Ok(mut harness) = Harness::new() else { return };
-    for _ in 0..STEPS {
-        if input.0.is_empty() {
-            break;
+    for stream in [false, true] {
+        let mut input = Input(bytes);
+        // Out of descriptors or memory: nothing to find out about.
+        let Ok(mut harness) = Harness::new(stream) else { return };
+        for _ in 0..STEPS {
+            if input.0.is_empty() {
+                break;
+            }
+            harness.step(&mut input);
         }
-        harness.step(&mut input);
+        harness.finish();
     }
-    harness.finish();
 }
 
 /// The two messages of a handshake: what is accepted has exactly one encoding.
@@ -103,7 +105,7 @@ pub fn handshake(bytes: &[u8]) {
 }
 
 impl Harness {
-    fn new() -> Result<Self> {
+    fn new(stream: bool) -> Result<Self> {
         let directions = [Direction::new(12, 12, 2)?; 2];
         let layout = Layout::new(directions);
         let hello = Hello::new(directions, layout.total as u64, false)?;
@@ -124,7 +126,11 @@ impl Harness {
         let (here, there) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
             .map_err(|errno| Error::os(errno, "socketpair"))?;
         let mut pipe = Pipe::new(0, 1);
-        pipe.ends = Some(Ends::new(&mapping, &hello, Side::Opener, bell, mine, (&pools, 64 << 10))?);
+        let mut ends = Ends::new(&mapping, &hello, Side::Opener, bell, Some(mine), (&pools, 64 << 10));
+        if stream {
+            ends.inbox.as_stream();
+        }
+        pipe.ends = Some(ends);
         pipe.joined(here);
         pipe.wants = [true; 2];
         Ok(Self {
@@ -162,7 +168,7 @@ impl Harness {
 
     /// The peer publishes as an honest one does: the next header is cleared first.
     fn publish(&mut self, kind: u8, payload: &[u8]) {
-        let next = self.tail.wrapping_add(footprint(payload.len()) as u64);
+        let next = behind(self.tail, payload.len());
         self.poke_ring(next, [0; HEADER]);
         self.poke_ring(self.tail.wrapping_add(HEADER as u64), payload.iter().copied());
         self.poke_ring(self.tail, (u64::from(kind) << 32 | payload.len() as u64).to_le_bytes());

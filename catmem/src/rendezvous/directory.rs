@@ -8,10 +8,9 @@
 //! Socket addresses go through `/proc/self/fd`, which keeps them inside the 108 bytes of `sun_path` however long the
 //! directory's own path is. Texts: `unix(7)`, `flock(2)`, `proc_pid_fd(5)`, XDG Base Directory Specification.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::DirBuilder;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -24,7 +23,7 @@ use rustix::io::Errno as OsErrno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use super::listener::{BACKLOG, Listener};
-use super::name::PipeName;
+use super::name::{FileName, PipeName};
 use super::peer;
 
 /// How often, and how far apart, the lock is tried: together well above what any number of honest processes needs.
@@ -89,7 +88,15 @@ impl Directory {
     /// `EEXIST` if another process listens there, or something that is no socket has the name; `EBUSY` if another
     /// process keeps the directory locked.
     pub fn listen(&self, name: &PipeName) -> Result<Listener> {
-        let file_name = name.file_name();
+        self.listen_on(name.file_name(), BACKLOG)
+    }
+
+    /// As [`listen`](Self::listen), on a file of any name; at most `backlog` connections wait to be accepted.
+    ///
+    /// # Errors
+    ///
+    /// As [`listen`](Self::listen).
+    pub fn listen_on(&self, file_name: FileName, backlog: i32) -> Result<Listener> {
         let socket = new_socket()?;
         // The mode of the socket's file comes from here, less the umask: only our user may connect.
         rustix::fs::fchmod(&socket, Mode::RUSR | Mode::WUSR).map_err(|errno| Error::os(errno, "fchmod"))?;
@@ -106,7 +113,7 @@ impl Directory {
         .map_err(|errno| Error::os(errno, "bind"))?;
         // From here on the name goes away with the listener, which takes the lock for that.
         let listener = Listener::new(self.clone(), file_name, socket)?;
-        let listening = rustix::net::listen(listener.as_fd(), BACKLOG);
+        let listening = rustix::net::listen(listener.as_fd(), backlog);
         drop(lock);
         listening.map_err(|errno| Error::os(errno, "listen"))?;
         Ok(listener)
@@ -153,16 +160,16 @@ impl Directory {
     }
 
     /// The address of a name in this directory.
-    fn address(&self, file_name: &OsStr) -> Result<SocketAddrUnix> {
+    pub(super) fn address(&self, file_name: &FileName) -> Result<SocketAddrUnix> {
         let mut path = format!("/proc/self/fd/{}/", self.fd.as_raw_fd()).into_bytes();
-        path.extend_from_slice(file_name.as_bytes());
+        path.extend_from_slice(file_name.as_str().as_bytes());
         SocketAddrUnix::new(path).map_err(|errno| Error::os(errno, "the pipe's address is too long"))
     }
 
     /// Removes the socket of a dead process. The lock is held.
-    fn remove_stale(&self, file_name: &OsStr, address: &SocketAddrUnix) -> Result<()> {
+    fn remove_stale(&self, file_name: &FileName, address: &SocketAddrUnix) -> Result<()> {
         const TAKEN: Error = Error::new(Errno::EXIST, "another process has a pipe of this name");
-        let stat = match rustix::fs::statat(self.as_fd(), file_name, AtFlags::SYMLINK_NOFOLLOW) {
+        let stat = match rustix::fs::statat(self.as_fd(), file_name.as_ref(), AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => stat,
             Err(OsErrno::NOENT) => return Ok(()),
             Err(errno) => return Err(Error::os(errno, "stat")),
@@ -171,13 +178,14 @@ impl Directory {
         if FileType::from_raw_mode(stat.st_mode) != FileType::Socket {
             return Err(Error::new(Errno::EXIST, "a file that is no pipe has this name"));
         }
-        match connect(&new_socket()?, address) {
-            Err(OsErrno::CONNREFUSED) => match rustix::fs::unlinkat(self.as_fd(), file_name, AtFlags::empty()) {
+        match connect(&probe()?, address) {
+            Err(OsErrno::CONNREFUSED) => match rustix::fs::unlinkat(self.as_fd(), file_name.as_ref(), AtFlags::empty())
+            {
                 Ok(()) | Err(OsErrno::NOENT) => Ok(()),
                 Err(errno) => Err(Error::os(errno, "unlink")),
             },
             Err(OsErrno::NOENT) => Ok(()),
-            // Somebody answers, or has so many waiting that it cannot, or is of another kind.
+            // Somebody is there.
             Ok(()) | Err(OsErrno::AGAIN | OsErrno::PROTOTYPE | OsErrno::ACCESS | OsErrno::PERM) => Err(TAKEN),
             Err(errno) => Err(Error::os(errno, "connect")),
         }
@@ -202,12 +210,21 @@ impl Drop for Lock {
     }
 }
 
-fn new_socket() -> Result<OwnedFd> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
-        .map_err(|errno| Error::os(errno, "socket"))
+pub(super) fn new_socket() -> Result<OwnedFd> {
+    socket(SocketType::SEQPACKET)
 }
 
-fn connect(socket: &OwnedFd, address: &SocketAddrUnix) -> rustix::io::Result<()> {
+/// A socket of another type than any listener's. The kernel says whether somebody is there before it says that the types
+/// differ, so a live listener hears nothing of a probe.
+pub(super) fn probe() -> Result<OwnedFd> {
+    socket(SocketType::STREAM)
+}
+
+fn socket(kind: SocketType) -> Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    rustix::net::socket_with(AddressFamily::UNIX, kind, flags, None).map_err(|errno| Error::os(errno, "socket"))
+}
+
+pub(super) fn connect(socket: &OwnedFd, address: &SocketAddrUnix) -> rustix::io::Result<()> {
     rustix::io::retry_on_intr(|| rustix::net::connect(socket, address))
 }

@@ -21,7 +21,7 @@ use super::message::{Hello, OpenRequest, REFUSALS, Reply};
 /// The memory and two doorbells.
 const HELLO_FDS: usize = 3;
 
-const GONE: Error = Error::new(Errno::CONNRESET, "the peer hung up during the handshake");
+pub(super) const GONE: Error = Error::new(Errno::CONNRESET, "the peer hung up during the handshake");
 
 /// Sends the opener's request.
 ///
@@ -98,7 +98,7 @@ pub fn recv_hello(socket: impl AsFd) -> Result<Option<(Hello, OwnedFd, [OwnedFd;
     }
 }
 
-fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<()> {
+pub(super) fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<()> {
     let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(HELLO_FDS))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
@@ -117,7 +117,7 @@ fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<
 }
 
 /// Receives one message of exactly `N` bytes and what descriptors came with it; `None` if there is none yet.
-fn receive<const N: usize>(socket: BorrowedFd<'_>) -> Result<Option<([u8; N], Vec<OwnedFd>)>> {
+pub(super) fn receive<const N: usize>(socket: BorrowedFd<'_>) -> Result<Option<([u8; N], Vec<OwnedFd>)>> {
     let mut bytes = [0; N];
     // Room for one descriptor more than any message has, so that too many are seen; the kernel closes what is beyond.
     let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(HELLO_FDS + 1))];

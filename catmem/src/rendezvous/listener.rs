@@ -5,7 +5,6 @@
 //! one that this listener made. The socket keeps that inode alive, so its number cannot have gone to another file.
 
 use std::cell::Cell;
-use std::ffi::OsString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use runtime::{Errno, Error, Result};
@@ -14,9 +13,9 @@ use rustix::io::Errno as OsErrno;
 use rustix::net::SocketFlags;
 
 use super::directory::Directory;
-use super::{fdpass, peer};
+use super::{FileName, fdpass, peer};
 
-/// How many openers may wait to be accepted.
+/// How many openers of a pipe may wait to be accepted; and how many strangers are sent away at once.
 pub(super) const BACKLOG: i32 = 128;
 
 /// A name that this process listens on. It does not block; its descriptor is readable when an opener waits.
@@ -24,7 +23,7 @@ pub(super) const BACKLOG: i32 = 128;
 pub struct Listener {
     socket: OwnedFd,
     directory: Directory,
-    file_name: OsString,
+    file_name: FileName,
     /// Device and inode of the socket's file.
     identity: (u64, u64),
     refused: Cell<u64>,
@@ -32,7 +31,7 @@ pub struct Listener {
 
 impl Listener {
     /// Takes over a socket that was just bound to `file_name` under the directory's lock.
-    pub(super) fn new(directory: Directory, file_name: OsString, socket: OwnedFd) -> Result<Self> {
+    pub(super) fn new(directory: Directory, file_name: FileName, socket: OwnedFd) -> Result<Self> {
         let identity = identity(&directory, &file_name).map_err(|errno| Error::os(errno, "stat"))?;
         Ok(Self { socket, directory, file_name, identity, refused: Cell::new(0) })
     }
@@ -71,7 +70,7 @@ impl Listener {
     fn remove_name(&self) {
         if identity(&self.directory, &self.file_name) == Ok(self.identity) {
             // If it cannot be removed it is a stale name, which the next creator takes over.
-            let _ = rustix::fs::unlinkat(&self.directory, &self.file_name, AtFlags::empty());
+            let _ = rustix::fs::unlinkat(&self.directory, self.file_name.as_ref(), AtFlags::empty());
         }
     }
 }
@@ -91,7 +90,7 @@ impl Drop for Listener {
     }
 }
 
-fn identity(directory: &Directory, file_name: &OsString) -> rustix::io::Result<(u64, u64)> {
-    let stat = rustix::fs::statat(directory, file_name, AtFlags::SYMLINK_NOFOLLOW)?;
+fn identity(directory: &Directory, file_name: &FileName) -> rustix::io::Result<(u64, u64)> {
+    let stat = rustix::fs::statat(directory, file_name.as_ref(), AtFlags::SYMLINK_NOFOLLOW)?;
     Ok((stat.st_dev, stat.st_ino))
 }

@@ -12,20 +12,25 @@
 //!
 //! Texts: `unix(7)`, `cmsg(3)`, `flock(2)`.
 
+mod connect;
 mod directory;
 mod fdpass;
 mod listener;
 mod message;
 mod name;
+mod offer;
 mod peer;
+mod sweep;
 #[cfg(test)]
 mod tests;
 
+pub use connect::Dial;
 pub use directory::Directory;
 pub use fdpass::{recv_hello, recv_request, send_hello, send_refusal, send_request};
 pub use listener::Listener;
 pub use message::{Direction, Hello, OpenRequest};
-pub use name::PipeName;
+pub use name::{FileName, PipeName};
+pub use offer::{recv_bytes, recv_offer, send_bytes, send_offer};
 
 /// For the fuzzer: a creator's message that is accepted is what would be sent for it.
 #[cfg(any(fuzzing, all(test, not(loom))))]

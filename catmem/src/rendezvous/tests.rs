@@ -5,7 +5,9 @@ mod directory;
 mod fdpass;
 mod message;
 mod name;
+mod offer;
 mod processes;
+mod sweep;
 
 use rustix::fd::OwnedFd;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};

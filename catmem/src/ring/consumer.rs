@@ -2,7 +2,7 @@
 //! The reading end of a ring. Whatever the peer writes, every access stays inside the ring and every loop ends.
 
 use super::memory::Memory;
-use super::record::{HEADER, Record, footprint};
+use super::record::{HEADER, Record, behind};
 use super::release::Release;
 use runtime::Result;
 use std::rc::Rc;
@@ -26,14 +26,22 @@ impl<M: Memory> Consumer<M> {
         self.release.memory().header(self.head) != 0
     }
 
-    /// As [`is_ready`](Self::is_ready), and if so brings the line behind the header's near: a small message ends there.
+    /// Looks for a record up to `looks` times, in as short a loop as can be, and brings the line behind its header near: a
+    /// small message ends there. How many looks were in vain, and the record's header; zero if none came.
+    #[inline(always)]
+    pub fn spin(&self, looks: u32) -> (u32, u64) {
+        let found = self.release.memory().spin(self.head, looks);
+        self.release.memory().prefetch(self.head + 64, false);
+        found
+    }
+
+    /// Whether `word`, which was found here, is the header of a record, and of which.
+    ///
+    /// # Errors
+    /// `EPROTO` if it is one that no honest peer writes.
     #[inline]
-    pub fn is_ready_and_near(&self) -> bool {
-        let ready = self.is_ready();
-        if ready {
-            self.release.memory().prefetch(self.head + 64, false);
-        }
-        ready
+    pub fn decode(&self, word: u64) -> Result<Record> {
+        Record::decode(word, self.release.memory().capacity())
     }
 
     /// The next record, if one is published.
@@ -59,16 +67,16 @@ impl<M: Memory> Consumer<M> {
         self.head + HEADER as u64
     }
 
-    /// Done with the record at the head.
+    /// Done with the record at the head. True if the writer was told of room, and may have to be woken.
     #[inline]
-    pub fn consume(&mut self, record: Record) {
-        self.head += footprint(record.len) as u64;
-        self.release.consumed(self.head);
+    pub fn consume(&mut self, record: Record) -> bool {
+        self.head = behind(self.head, record.len);
+        self.release.consumed(self.head)
     }
 
     /// The record at the head stays where it is until its token is released; the head moves on.
     pub fn hold(&mut self, record: Record) -> u64 {
-        self.head += footprint(record.len) as u64;
+        self.head = behind(self.head, record.len);
         self.release.hold(self.head)
     }
 

@@ -14,6 +14,17 @@ pub trait Memory {
     fn capacity(&self) -> usize;
     /// SYNC POINT acquire: pairs with `publish` of the peer.
     fn header(&self, position: u64) -> u64;
+    /// Looks at the header at `position` up to `looks` times until it is not zero: how many looks were in vain, and the word.
+    #[inline]
+    fn spin(&self, position: u64, looks: u32) -> (u32, u64) {
+        for looked in 0..looks {
+            match self.header(position) {
+                0 => {}
+                word => return (looked, word),
+            }
+        }
+        (looks, 0)
+    }
     /// Clears the header at `position`; becomes visible with the next `publish`.
     fn clear(&self, position: u64);
     /// SYNC POINT release: makes all that was written before visible to whoever sees `word`.
@@ -124,6 +135,19 @@ impl Memory for SharedMemory {
     #[inline]
     fn header(&self, position: u64) -> u64 {
         self.word(position).load(Ordering::Acquire)
+    }
+
+    #[inline(always)]
+    fn spin(&self, position: u64, looks: u32) -> (u32, u64) {
+        // Its address is found once: the look that finds something is then as short as can be.
+        let header = self.word(position);
+        for looked in 0..looks {
+            match header.load(Ordering::Acquire) {
+                0 => {}
+                word => return (looked, word),
+            }
+        }
+        (looks, 0)
     }
 
     #[inline]

@@ -6,7 +6,7 @@
 //! [`Kind::Abort`] and an [`Kind::End`], so that closing never has to wait for room.
 
 use super::memory::Memory;
-use super::record::{HEADER, Kind, Record, TOTAL, footprint};
+use super::record::{HEADER, Kind, Record, TOTAL, behind};
 use runtime::{Errno, Error, Result};
 
 /// Bytes that data records leave free: the zero header behind the last record, an abort and an end.
@@ -50,12 +50,18 @@ impl<M: Memory> Producer<M> {
     /// `EPROTO` if the consumer gave back what it never had.
     #[inline]
     pub fn room(&mut self, len: usize, reserve: usize) -> Result<bool> {
-        let need = (footprint(len) + reserve) as u64;
+        let need = behind(self.tail, len) - self.tail + reserve as u64;
         let capacity = self.memory.capacity() as u64;
         if self.tail + need - self.credit <= capacity {
             return Ok(true);
         }
+        self.refreshed_room(need)
+    }
+
+    #[cold]
+    fn refreshed_room(&mut self, need: u64) -> Result<bool> {
         self.refresh()?;
+        let capacity = self.memory.capacity() as u64;
         Ok(self.tail + need - self.credit <= capacity)
     }
 
@@ -73,11 +79,20 @@ impl<M: Memory> Producer<M> {
         Ok(more)
     }
 
+    /// Whether the consumer is done with all that was published.
+    ///
+    /// # Errors
+    /// As [`refresh`](Self::refresh).
+    pub fn is_drained(&mut self) -> Result<bool> {
+        self.refresh()?;
+        Ok(self.credit == self.tail)
+    }
+
     /// Publishes one record whose payload is the concatenation of `parts`, of `len` bytes in all. The caller has asked
     /// [`room`](Self::room).
     #[inline]
     pub fn put<'a>(&mut self, kind: Kind, len: usize, parts: impl Iterator<Item = &'a [u8]>) {
-        let next = self.tail + footprint(len) as u64;
+        let next = behind(self.tail, len);
         self.memory.clear(next);
         let mut at = self.tail + HEADER as u64;
         for part in parts {
@@ -86,6 +101,21 @@ impl<M: Memory> Producer<M> {
         }
         debug_assert_eq!(at, self.tail + (HEADER + len) as u64);
         self.memory.publish(self.tail, Record { kind, len }.encode());
+        self.advance(next);
+    }
+
+    /// As [`put`](Self::put), for a payload in one piece.
+    #[inline]
+    pub fn put_whole(&mut self, bytes: &[u8]) {
+        let next = behind(self.tail, bytes.len());
+        self.memory.clear(next);
+        self.memory.write(self.tail + HEADER as u64, bytes);
+        self.memory.publish(self.tail, Record { kind: Kind::Whole, len: bytes.len() }.encode());
+        self.advance(next);
+    }
+
+    #[inline]
+    fn advance(&mut self, next: u64) {
         self.tail = next;
         // The lines that the next small record will need, while there is time. The first is here already.
         self.memory.prefetch(next + 64, true);

@@ -6,7 +6,7 @@
 //! of the ring, so that the writer's cached copy of it is seldom out of date and the cache line seldom moves.
 
 use super::memory::Memory;
-use core::cell::Cell;
+use core::cell::{Cell, OnceCell};
 
 /// Records that may be held (read in place) at once, per ring.
 pub use runtime::limits::HELD_MESSAGES_MAX as HELD_MAX;
@@ -29,9 +29,8 @@ pub struct Release<M> {
     /// Free-running indices into `held`.
     first: Cell<u64>,
     last: Cell<u64>,
-    held: Box<[Cell<Held>]>,
-    /// Set when credit was given since the last `take_given`: the doorbell may have to ring.
-    told: Cell<bool>,
+    /// Made when the first record is held: most rings never hold any.
+    held: OnceCell<Box<[Cell<Held>]>>,
 }
 
 impl<M: Memory> Release<M> {
@@ -43,8 +42,7 @@ impl<M: Memory> Release<M> {
             given: Cell::new(0),
             first: Cell::new(0),
             last: Cell::new(0),
-            held: vec![Cell::new(Held::default()); HELD_MAX].into_boxed_slice(),
-            told: Cell::new(false),
+            held: OnceCell::new(),
         }
     }
 
@@ -56,17 +54,25 @@ impl<M: Memory> Release<M> {
 
     #[inline]
     fn slot(&self, index: u64) -> &Cell<Held> {
-        &self.held[(index as usize) % HELD_MAX]
+        let held = self.held.get_or_init(|| vec![Cell::new(Held::default()); HELD_MAX].into_boxed_slice());
+        &held[(index as usize) % HELD_MAX]
     }
 
-    /// A record that ends at `end` was copied out.
+    /// Whether no record is held.
     #[inline]
-    pub fn consumed(&self, end: u64) {
-        if self.first.get() == self.last.get() {
+    pub fn is_idle(&self) -> bool {
+        self.first.get() == self.last.get()
+    }
+
+    /// A record that ends at `end` was copied out. True if the writer was told of it, and may have to be woken.
+    #[inline]
+    pub fn consumed(&self, end: u64) -> bool {
+        if self.is_idle() {
             self.done.set(end);
-            self.give(self.memory.capacity() as u64 / 8);
+            self.give(self.memory.capacity() as u64 / 8)
         } else {
             self.append(end);
+            false
         }
     }
 
@@ -96,8 +102,8 @@ impl<M: Memory> Release<M> {
         token
     }
 
-    /// The application dropped the buffer of `token`.
-    pub fn release(&self, token: u64) {
+    /// The application dropped the buffer of `token`. True if the writer was told of it, and may have to be woken.
+    pub fn release(&self, token: u64) -> bool {
         debug_assert!(token >= self.first.get() && token < self.last.get());
         let slot = self.slot(token);
         slot.set(Held { done: true, ..slot.get() });
@@ -109,27 +115,23 @@ impl<M: Memory> Release<M> {
             self.done.set(oldest.end);
             self.first.set(self.first.get() + 1);
         }
-        self.give(self.memory.capacity() as u64 / 8);
+        self.give(self.memory.capacity() as u64 / 8)
     }
 
-    /// Tells the writer, if at least `batch` bytes have come together.
+    /// Tells the writer, if at least `batch` bytes have come together. True if so.
     #[inline]
-    fn give(&self, batch: u64) {
-        if self.done.get() - self.given.get() >= batch {
+    fn give(&self, batch: u64) -> bool {
+        let due = self.done.get() - self.given.get() >= batch;
+        if due {
             self.memory.give_credit(self.done.get());
             self.given.set(self.done.get());
-            self.told.set(true);
         }
+        due
     }
 
-    /// Tells the writer now, whatever has come together: before a sleep, and when the ring has run empty.
-    pub fn flush(&self) {
-        self.give(1);
-    }
-
-    /// Whether credit was given since the last call.
-    #[inline]
-    pub fn take_told(&self) -> bool {
-        self.told.replace(false)
+    /// Tells the writer now, whatever has come together: before a sleep, and when the ring has run empty. True if there was
+    /// something to tell.
+    pub fn flush(&self) -> bool {
+        self.give(1)
     }
 }

@@ -3,7 +3,7 @@
 
 use super::memory::{Memory, SharedMemory};
 use super::producer::RESERVE;
-use super::record::{DESCRIPTOR, HEADER, TOTAL, footprint};
+use super::record::{DESCRIPTOR, HEADER, LONG, TOTAL, behind, footprint};
 use super::release::HELD_MAX;
 use super::{Consumer, Kind, Producer, Record};
 use core::ptr::NonNull;
@@ -12,7 +12,8 @@ use proptest::prelude::*;
 use runtime::Errno;
 use std::collections::VecDeque;
 
-const KINDS: [Kind; 7] = [Kind::Whole, Kind::First, Kind::Next, Kind::Last, Kind::Descriptors, Kind::Abort, Kind::End];
+const KINDS: [Kind; 8] =
+    [Kind::Whole, Kind::First, Kind::Next, Kind::Last, Kind::Descriptors, Kind::Abort, Kind::End, Kind::Empty];
 
 /// Whether an honest writer may publish this.
 fn is_valid(kind: Kind, len: usize, capacity: usize) -> bool {
@@ -21,7 +22,7 @@ fn is_valid(kind: Kind, len: usize, capacity: usize) -> bool {
         Kind::Whole | Kind::Next | Kind::Last => len > 0,
         Kind::First => len > TOTAL,
         Kind::Descriptors => len > 0 && len.is_multiple_of(DESCRIPTOR),
-        Kind::Abort | Kind::End => len == 0,
+        Kind::Abort | Kind::End | Kind::Empty => len == 0,
     }
 }
 
@@ -57,6 +58,19 @@ fn headers_with_unknown_kinds_or_reserved_bits() {
             let word = Record { kind, len: 16 }.encode() | 1 << bit;
             assert_eq!(Record::decode(word, 4096).unwrap_err().errno(), Errno::PROTO, "{word:#x}");
         }
+    }
+}
+
+#[test]
+fn a_long_payload_behind_a_long_one_starts_on_a_line() {
+    for position in (0..256).step_by(HEADER) {
+        for len in [LONG, LONG + 1, 16 << 10, 65_537] {
+            let next = behind(position, len);
+            let least = position + footprint(len) as u64;
+            assert!((least..least + 64).contains(&next), "{position} {len}");
+            assert_eq!((next + HEADER as u64) % 64, 0, "{position} {len}");
+        }
+        assert_eq!(behind(position, LONG - 1), position + footprint(LONG - 1) as u64);
     }
 }
 
@@ -246,7 +260,7 @@ impl Model {
         // Two parts, so that the payload is put together from pieces.
         let (front, back) = bytes.split_at(bytes.len() / 3);
         self.producer.put(kind, bytes.len(), [front, back].into_iter());
-        self.tail += footprint(bytes.len()) as u64;
+        self.tail = behind(self.tail, bytes.len());
         assert!(self.tail + RESERVE as u64 - self.oldest() <= self.capacity as u64, "it overwrites what is being read");
         self.queue.push_back((kind, bytes));
         true
@@ -295,7 +309,7 @@ impl Model {
             self.consumer.read(2, &mut read[3..]);
             assert_eq!(read[3..], bytes[2..bytes.len() - 1]);
         }
-        self.head += footprint(record.len) as u64;
+        self.head = behind(self.head, record.len);
         Some((record, bytes))
     }
 
@@ -311,7 +325,7 @@ impl Model {
         match *step {
             Step::Put(kind, len) => {
                 let len = match kind {
-                    Kind::Abort | Kind::End => 0,
+                    Kind::Abort | Kind::End | Kind::Empty => 0,
                     Kind::Descriptors => (len % (self.producer.record_max() / DESCRIPTOR + 1)) * DESCRIPTOR,
                     _ => 1 + len % self.producer.record_max(),
                 };
@@ -342,7 +356,7 @@ impl Model {
             Step::Refresh => {
                 self.producer.refresh().unwrap();
             }
-            Step::Flush => self.consumer.release().flush(),
+            Step::Flush => drop(self.consumer.release().flush()),
         }
         self.check_held();
     }

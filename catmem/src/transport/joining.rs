@@ -23,6 +23,9 @@ impl Catmem {
             return;
         }
         unwatch(&reactor, pipe);
+        if pipe.is_adopted() {
+            pipe.hang_up();
+        }
         pipe.fail(error);
         pipe.connection = None;
         let queue = pipe.queue;
@@ -86,8 +89,14 @@ impl Catmem {
         bell.use_membarrier(hello.membarrier());
         let mine = Rc::new(opener);
         self.watch_doorbell(handle, &mine)?;
-        let ends =
-            Ends::new(&mapping, hello, Side::Opener, Rc::new(bell), mine, (&self.pools, self.settings.max_message))?;
+        let ends = Ends::new(
+            &mapping,
+            hello,
+            Side::Opener,
+            Rc::new(bell),
+            Some(mine),
+            (&self.pools, self.settings.max_message),
+        );
         self.pipe(handle)?.ends = Some(ends);
         Ok(())
     }

@@ -1,91 +1,89 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What the examples share: the command line, and how the two sides find each other.
+//! What the examples share.
+//!
+//! - here: starting and ending an example. - `options`: the command line. - `pipes`, `sockets`, `datagrams`: the usual
+//!   sequences of calls. - `figures`: clocks, rates, percentiles, random numbers.
+//!
+//! An example ends by itself: after what it was told to do, or at the deadline of `--timeout`, whatever it waits for then.
+//! So its waits need no limit of their own.
 
-use margay::{Errno, LibOs, Qd, Result, Sga};
+#![allow(dead_code, reason = "each example uses a part of it")]
+
+pub mod datagrams;
+pub mod figures;
+pub mod options;
+pub mod pipes;
+pub mod sockets;
+
+use margay::{Errno, LibOs, WakeHandle};
+pub use options::{About, Options, Place};
+use std::process::ExitCode;
 use std::time::Duration;
 
-/// How long the client waits for the server to create the pipe, in milliseconds.
-const PATIENCE: u32 = 30_000;
+/// From the deadline to the end of a program that does not wait then.
+const GRACE: Duration = Duration::from_secs(1);
 
-/// What the command line says.
-pub struct Options {
-    pub server: bool,
-    pub name: String,
-    /// How many messages, or pipes.
-    pub count: u64,
-    /// Bytes of a message.
-    pub size: usize,
-}
+/// What goes wrong in an example: an error of Margay, or a sentence.
+pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-impl Options {
-    /// Reads the command line; with `--help`, says how it looks and ends the program.
-    ///
-    /// # Errors
-    /// What is wrong with it.
-    pub fn parse(purpose: &str, count: u64, size: usize) -> std::result::Result<Self, String> {
-        let mut options = Self { server: false, name: String::new(), count, size };
-        let mut arguments = std::env::args().skip(1);
-        while let Some(option) = arguments.next() {
-            if matches!(option.as_str(), "-h" | "--help") {
-                println!(
-                    "{purpose}\n\n  --server NAME   create the pipe NAME and serve one client\n  \
-                     --client NAME   open the pipe NAME, as soon as a server has created it\n  \
-                     --count N       how many times (default {count})\n  \
-                     --size BYTES    length of a message (default {size})\n\n\
-                     Start both with the same numbers, in two terminals of one user. CONFIG_PATH may name a\n\
-                     configuration file."
-                );
-                std::process::exit(0);
-            }
-            let value = arguments.next().ok_or_else(|| format!("{option} needs a value; try --help"))?;
-            match option.as_str() {
-                "--server" | "--client" => {
-                    options.server = option == "--server";
-                    options.name = value;
-                }
-                "--count" => options.count = number(&option, &value, u32::MAX.into())?,
-                "--size" => options.size = number(&option, &value, 1 << 26)? as usize,
-                _ => return Err(format!("there is no option {option}; try --help")),
-            }
+/// Runs an example with its command line and a LibOs set up by the environment. Exit code 1: it failed; 2: the command
+/// line is wrong.
+pub fn run<P: Place>(about: &About, example: impl FnOnce(&mut LibOs, &Options<P>) -> Result<()>) -> ExitCode {
+    let options = match Options::parse(about) {
+        Ok(Some(options)) => options,
+        Ok(None) => return ExitCode::SUCCESS,
+        Err(wrong) => {
+            eprintln!("{}: {wrong}; try --help", about.name);
+            return ExitCode::from(2);
         }
-        if options.name.is_empty() {
-            return Err("say either --server NAME or --client NAME; try --help".to_owned());
+    };
+    let done = LibOs::from_env().map_err(Into::into).and_then(|mut libos| {
+        end_after(about.name, options.timeout, libos.wake_handle());
+        example(&mut libos, &options)
+    });
+    let Err(error) = done else { return ExitCode::SUCCESS };
+    match error.downcast_ref::<margay::Error>().map(|error| error.errno()) {
+        // Nobody wakes but the deadline.
+        Some(Errno::INTR) => say_late(about.name, options.timeout),
+        errno => eprintln!("{}: {error}{}", about.name, errno.map_or("", advice)),
+    }
+    ExitCode::FAILURE
+}
+
+/// Ends the program when its time is up: by ending the wait that it is in, so that it leaves nothing behind; and a little
+/// later in any case, for it may not be waiting.
+fn end_after(name: &'static str, timeout: Duration, handle: WakeHandle) {
+    std::thread::spawn(move || {
+        std::thread::sleep(timeout);
+        handle.wake();
+        std::thread::sleep(GRACE);
+        say_late(name, timeout);
+        std::process::exit(1);
+    });
+}
+
+fn say_late(name: &str, timeout: Duration) {
+    eprintln!(
+        "{name}: not done within {timeout:?}: see whether the other side runs, as the same user and with the same numbers, \
+         or allow more by --timeout"
+    );
+}
+
+/// What to do about an error that people meet.
+fn advice(errno: Errno) -> &'static str {
+    match errno {
+        Errno::NOTSUP => ": this back end does not have it; unset LIBOS, or set it to catloop",
+        Errno::ADDRINUSE => ": end the program that has the port, or take another, such as 0 for any that is free",
+        Errno::ADDRNOTAVAIL | Errno::NETUNREACH => {
+            ": take an address of 127.0.0.0/8, [::1], or one of catloop.addresses in the configuration"
         }
-        Ok(options)
+        Errno::CONNREFUSED => ": start the server first",
+        Errno::ACCESS => ": run both sides as the same user",
+        Errno::CONNRESET | Errno::PIPE => ": the other side ended early; it has said why",
+        Errno::EXIST => ": end the program that has the name, or take another",
+        Errno::MSGSIZE => ": take a smaller --size",
+        Errno::NOBUFS => ": take a smaller --size, or configure more buffers",
+        Errno::MFILE => ": take fewer --clients, or raise limits.queues in the configuration and ulimit -n",
+        _ => "",
     }
-}
-
-fn number(option: &str, value: &str, most: u64) -> std::result::Result<u64, String> {
-    match value.parse() {
-        Ok(number) if (1..=most).contains(&number) => Ok(number),
-        _ => Err(format!("{option}: '{value}' is not a number from 1 to {most}")),
-    }
-}
-
-/// Creates the pipe, or opens it as soon as the server has created it.
-///
-/// # Errors
-/// As `create_pipe` and `open_pipe`.
-pub fn connect(libos: &mut LibOs, server: bool, name: &str) -> Result<Qd> {
-    if server {
-        return libos.create_pipe(name);
-    }
-    for _ in 0..PATIENCE {
-        match libos.open_pipe(name) {
-            Err(error) if matches!(error.errno(), Errno::NOENT | Errno::CONNREFUSED) => {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            opened => return opened,
-        }
-    }
-    libos.open_pipe(name)
-}
-
-/// Pops one message; an empty one is the end of the stream.
-///
-/// # Errors
-/// What the operation failed with.
-pub fn pop(libos: &mut LibOs, qd: Qd) -> Result<Sga> {
-    let qt = libos.pop(qd, None)?;
-    libos.wait(qt, None)?.into_message()
 }

@@ -175,6 +175,19 @@ impl Pool {
         Ok(unsafe { Buf::from_header(taken) })
     }
 
+    /// As [`alloc`](Pool::alloc), with the view's bytes written by `fill`.
+    ///
+    /// # Errors
+    /// As [`alloc`](Pool::alloc).
+    #[inline]
+    pub fn alloc_filled(&self, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<Buf> {
+        let buf = self.alloc(len)?;
+        // SAFETY: a block of this pool's own, just taken: its one view lies inside it, it is initialised and writable, and
+        // nobody else has it. (What `get_mut` has to look up first is known here.)
+        fill(unsafe { core::slice::from_raw_parts_mut(buf.as_ptr().cast_mut(), len) });
+        Ok(buf)
+    }
+
     /// A block that holds a copy of `bytes`.
     ///
     /// ```
@@ -187,11 +200,7 @@ impl Pool {
     /// As [`alloc`](Pool::alloc).
     #[inline]
     pub fn alloc_copy(&self, bytes: &[u8]) -> Result<Buf> {
-        let mut buf = self.alloc(bytes.len())?;
-        if let Some(to) = buf.get_mut() {
-            to.copy_from_slice(bytes);
-        }
-        Ok(buf)
+        self.alloc_filled(bytes.len(), |to| to.copy_from_slice(bytes))
     }
 
     /// A block of its own from the heap, zeroed, which is freed when its last view drops. It has no headroom.

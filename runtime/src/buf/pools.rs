@@ -89,17 +89,30 @@ impl Pools {
         if len <= self.large.slot_size() { self.large.alloc(len) } else { self.oversize.alloc_oversize(len) }
     }
 
+    /// As [`alloc`](Pools::alloc), with the bytes written by `fill`.
+    ///
+    /// # Errors
+    /// As [`alloc`](Pools::alloc).
+    #[inline]
+    pub fn alloc_filled(&self, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<Buf> {
+        if len <= self.small.slot_size() {
+            return self.small.alloc_filled(len, fill);
+        }
+        let mut buf = self.alloc_large(len)?;
+        // A buffer that was just allocated has one view.
+        if let Some(bytes) = buf.get_mut() {
+            fill(bytes);
+        }
+        Ok(buf)
+    }
+
     /// A buffer that holds a copy of `bytes`.
     ///
     /// # Errors
     /// As [`alloc`](Pools::alloc).
     #[inline]
     pub fn alloc_copy(&self, bytes: &[u8]) -> Result<Buf> {
-        let mut buf = self.alloc(bytes.len())?;
-        if let Some(to) = buf.get_mut() {
-            to.copy_from_slice(bytes);
-        }
-        Ok(buf)
+        self.alloc_filled(bytes.len(), |to| to.copy_from_slice(bytes))
     }
 
     /// What each class holds: small, large, oversize.

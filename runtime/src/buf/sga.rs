@@ -82,6 +82,13 @@ impl Sga {
         self.iter().all(Buf::is_empty)
     }
 
+    /// Whether there is no segment in it: cheaper than [`is_empty`](Self::is_empty), which looks into each.
+    #[inline]
+    #[must_use]
+    pub const fn has_no_segment(&self) -> bool {
+        self.head.is_none()
+    }
+
     /// How many segments there are.
     #[inline]
     #[must_use]
@@ -189,7 +196,20 @@ impl Sga {
 impl Drop for Sga {
     #[inline]
     fn drop(&mut self) {
-        while self.pop_front().is_some() {}
+        // Mostly there is one segment: nothing to unlink.
+        if let Some(head) = self.head.take()
+            && head.next().is_some()
+        {
+            drop_chain(head);
+        }
+    }
+}
+
+#[cold]
+fn drop_chain(head: Buf) {
+    let mut next = Some(head);
+    while let Some(buf) = next {
+        next = buf.unlink();
     }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! How an operation ended.
 
+use super::Datagram;
 use crate::buf::Sga;
 use crate::{Error, Qd, Qt};
 
@@ -23,6 +24,12 @@ pub enum Outcome {
     Push,
     /// A message. An empty one is the end of the stream: the peer has closed or shut down, and all was popped.
     Pop(Sga),
+    /// A datagram with its sender's address. An empty one is a message, too.
+    Datagram(Datagram),
+    /// A connection that was accepted: its queue, which knows its peer's address.
+    Accept(Qd),
+    /// The connection is made.
+    Connect,
     /// The queue is closed.
     Close,
     /// The operation failed.
@@ -36,6 +43,9 @@ impl Outcome {
         let lifted = match self {
             Self::Push => return Self::Push,
             Self::Pop(message) => Self::Pop(core::mem::take(message)),
+            Self::Datagram(datagram) => Self::Datagram(Datagram::from_chain(core::mem::take(datagram.chain_mut()))),
+            Self::Accept(qd) => Self::Accept(*qd),
+            Self::Connect => Self::Connect,
             Self::Close => Self::Close,
             Self::Failed(error) => Self::Failed(*error),
         };
@@ -50,11 +60,36 @@ impl Completion {
     ///
     /// # Errors
     /// The operation's own error; `EINVAL` if it was no pop.
+    #[inline(always)]
     pub fn into_message(self) -> crate::Result<Sga> {
         match self.outcome {
             Outcome::Pop(message) => Ok(message),
             Outcome::Failed(error) => Err(error),
             _ => Err(Error::new(crate::Errno::INVAL, "this operation was no pop")),
+        }
+    }
+
+    /// The popped datagram.
+    ///
+    /// # Errors
+    /// The operation's own error; `EINVAL` if it was no pop of a datagram socket.
+    pub fn into_datagram(self) -> crate::Result<Datagram> {
+        match self.outcome {
+            Outcome::Datagram(datagram) => Ok(datagram),
+            Outcome::Failed(error) => Err(error),
+            _ => Err(Error::new(crate::Errno::INVAL, "this operation was no pop of a datagram socket")),
+        }
+    }
+
+    /// The queue of the connection that was accepted.
+    ///
+    /// # Errors
+    /// The operation's own error; `EINVAL` if it was no accept.
+    pub fn accepted(&self) -> crate::Result<Qd> {
+        match self.outcome {
+            Outcome::Accept(qd) => Ok(qd),
+            Outcome::Failed(error) => Err(error),
+            _ => Err(Error::new(crate::Errno::INVAL, "this operation was no accept")),
         }
     }
 

@@ -6,7 +6,7 @@
 
 use super::list::{List, NONE};
 use super::sets::Set;
-use super::{Completion, Outcome};
+use super::{Completion, Datagram, Outcome};
 use crate::buf::Sga;
 use crate::transport::PopMode;
 use crate::{Errno, Error, Qd, Qt, Result};
@@ -14,9 +14,9 @@ use crate::{Errno, Error, Qd, Qt, Result};
 /// Which of a queue's two FIFOs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// Pushes and the half-close behind them.
+    /// Pushes, the connect before them and the half-close behind them.
     Push = 0,
-    /// Pops.
+    /// Pops and accepts.
     Pop = 1,
 }
 
@@ -27,6 +27,12 @@ pub enum Work {
     Push(Sga),
     /// Pop a message.
     Pop(PopMode),
+    /// Push the rest of this datagram.
+    PushTo(Datagram),
+    /// Accept a connection.
+    Accept,
+    /// Finish a connect that was begun.
+    Connect,
     /// Half-close; nobody holds its token.
     Shutdown,
     /// Close the queue.
@@ -249,11 +255,20 @@ impl Ops {
     /// The token of the first free slot, for a completion whose outcome is `Push` until it is said otherwise.
     #[inline]
     fn fresh(&mut self, qd: Qd) -> Result<Qt> {
-        self.reserve()?;
-        let qt = Qt::new(self.free, self.slots[self.free as usize].generation);
+        // Mostly there is one, because the caller has asked `reserve` beforehand.
+        if self.fresh.qt.is_some() || self.free == NONE {
+            self.reserve_late()?;
+        }
+        let Some(slot) = self.slots.get(self.free as usize) else { return Err(STALE) };
+        let qt = Qt::new(self.free, slot.generation);
         self.fresh.qt = Some(qt);
         self.fresh.qd = qd;
         Ok(qt)
+    }
+
+    #[cold]
+    fn reserve_late(&mut self) -> Result<()> {
+        self.reserve()
     }
 
     /// An operation that has to wait its turn, or for the transport.
@@ -423,6 +438,31 @@ impl Ops {
         self.fresh.outcome = outcome;
     }
 
+    /// The FIFO's first operation, a pop that is waited for, has got its message: frees its slot, and spends its token. The
+    /// completion does not go through the table. The caller has asked [`is_first`](Self::is_first).
+    #[inline(always)]
+    pub fn spend_first(&mut self, fifo: &mut Fifo) {
+        let index = fifo.head;
+        let Some(slot) = self.slots.get_mut(index as usize) else { return };
+        let next = core::mem::replace(&mut slot.next, self.free);
+        slot.generation = next_generation(slot.generation);
+        // A pop that is parked has nothing to drop.
+        debug_assert!(matches!(slot.state, State::Parked(Work::Pop(_))) && slot.set == NONE);
+        core::mem::forget(core::mem::replace(&mut slot.state, State::Free));
+        self.free = index;
+        fifo.head = next;
+        match self.slots.get_mut(next as usize) {
+            Some(slot) => slot.prev = NONE,
+            None => fifo.tail = NONE,
+        }
+    }
+
+    /// The queue of a token whose operation has just ended.
+    #[inline]
+    pub fn queue_of_spent(&self, qt: Qt) -> Qd {
+        self.slots.get(qt.index()).map_or(self.fresh.qd, |slot| slot.qd)
+    }
+
     /// The completion of this token becomes the fresh one, if it has finished. False if it has not.
     ///
     /// # Errors
@@ -459,7 +499,7 @@ impl Ops {
         self.settle();
         let slot = &self.slots[self.index(qt)? as usize];
         Ok(match &slot.state {
-            State::Parked(Work::Pop(_)) => Some((slot.qd, Direction::Pop)),
+            State::Parked(Work::Pop(_) | Work::Accept) => Some((slot.qd, Direction::Pop)),
             State::Parked(_) => Some((slot.qd, Direction::Push)),
             _ => None,
         })

@@ -94,6 +94,7 @@ fn errno_of(completion: &Completion) -> i32 {
         }
         Outcome::Failed(error) => error.errno().raw(),
         Outcome::Close => panic!("nobody closed"),
+        other => panic!("nobody began that: {other:?}"),
     }
 }
 

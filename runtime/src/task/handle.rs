@@ -21,28 +21,28 @@ use rustix::event::{EventfdFlags, eventfd};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-/// A coroutine was woken.
+/// A coroutine was woken, or work was submitted: a reason to look, but none to end a wait.
 pub(crate) const TASK: u32 = 1;
 /// [`WakeHandle::wake`] was called.
 pub(crate) const CALL: u32 = 2;
 const SLEEPING: u32 = 4;
 
 /// The word, apart from the eventfd so that it can be modelled.
-pub(super) struct SleepWord(AtomicU32);
+pub(crate) struct SleepWord(AtomicU32);
 
 impl SleepWord {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(AtomicU32::new(0))
     }
 
     /// Leaves word that the owner is wanted; true if it sleeps or is about to, so that the bell must be rung.
-    pub(super) fn wake(&self, why: u32) -> bool {
+    pub(crate) fn wake(&self, why: u32) -> bool {
         // SYNC POINT: release, with the acquire of `announce` and `take`.
         self.0.fetch_or(why, Ordering::AcqRel) & (SLEEPING | CALL | TASK) == SLEEPING
     }
 
     /// Owner: from now on wakers ring. False if a wake is pending already. To announce twice is the same as once.
-    pub(super) fn announce(&self) -> bool {
+    pub(crate) fn announce(&self) -> bool {
         match self.0.compare_exchange(0, SLEEPING, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => true,
             Err(now) => now == SLEEPING,
@@ -50,12 +50,12 @@ impl SleepWord {
     }
 
     /// Owner: wakers need not ring any more.
-    pub(super) fn retract(&self) {
+    pub(crate) fn retract(&self) {
         self.0.fetch_and(!SLEEPING, Ordering::AcqRel);
     }
 
     /// Owner: takes a pending wake; what its waker wrote before is visible then.
-    pub(super) fn take(&self, why: u32) -> bool {
+    pub(crate) fn take(&self, why: u32) -> bool {
         self.0.load(Ordering::Relaxed) & why != 0 && self.0.fetch_and(!why, Ordering::AcqRel) & why != 0
     }
 }

@@ -11,19 +11,19 @@ use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 
 /// The bell: an eventfd that is registered edge-triggered, so that each ring ends one sleep.
-struct Bell(Mutex<bool>, Condvar);
+pub(crate) struct Bell(Mutex<bool>, Condvar);
 
 impl Bell {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Mutex::new(false), Condvar::new())
     }
 
-    fn ring(&self) {
+    pub(crate) fn ring(&self) {
         *self.0.lock().unwrap() = true;
         self.1.notify_one();
     }
 
-    fn sleep(&self) {
+    pub(crate) fn sleep(&self) {
         let mut rung = self.0.lock().unwrap();
         while !*rung {
             rung = self.1.wait(rung).unwrap();

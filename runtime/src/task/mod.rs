@@ -6,12 +6,14 @@ mod handle;
 mod words;
 
 pub use executor::{Executor, TaskId};
+#[cfg(all(test, loom))]
+pub(crate) use handle::SleepWord;
 pub use handle::WakeHandle;
 pub(crate) use handle::{CALL, TASK};
 pub use words::WakeWords;
 
 #[cfg(all(test, loom))]
-mod loom_tests;
+pub(crate) mod loom_tests;
 #[cfg(test)]
 #[cfg(not(loom))]
 mod tests;

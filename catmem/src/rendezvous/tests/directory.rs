@@ -99,11 +99,7 @@ fn a_name_is_there_as_long_as_its_listener() {
     assert_eq!(file.permissions().mode() & 0o077, 0, "only the owner may connect");
     assert_eq!(errno_of(directory.listen(&name)), Some(Errno::EXIST));
     assert_eq!(errno_of(Directory::open(scratch.path()).unwrap().listen(&name)), Some(Errno::EXIST));
-    // Those two looked whether somebody answers, and hung up.
-    for _ in 0..2 {
-        let visitor = listener.accept().unwrap().unwrap();
-        assert_eq!(errno_of(recv_request(&visitor)), Some(Errno::CONNRESET));
-    }
+    // Those two looked whether somebody is there, and it has heard nothing of that.
     assert!(listener.accept().unwrap().is_none());
 
     let opener = directory.connect(&name).unwrap();

@@ -3,7 +3,7 @@
 
 use runtime::Errno;
 
-use crate::rendezvous::PipeName;
+use crate::rendezvous::{FileName, PipeName};
 
 #[test]
 fn good_names_are_kept_as_they_are() {
@@ -16,7 +16,7 @@ fn good_names_are_kept_as_they_are() {
         let name_and_suffix = format!("{name}.pipe");
         let checked = PipeName::new(name).unwrap();
         assert_eq!(checked.as_str(), name);
-        assert_eq!(checked.file_name().to_str(), Some(name_and_suffix.as_str()));
+        assert_eq!(checked.file_name().as_str(), name_and_suffix);
     }
 }
 
@@ -44,5 +44,16 @@ fn bad_names_are_refused() {
     ] {
         let error = PipeName::new(name).expect_err(name);
         assert_eq!(error.errno(), Errno::INVAL, "{name:?}");
+    }
+}
+
+#[test]
+fn file_names_are_one_component() {
+    let longest = "x".repeat(FileName::LEN_MAX);
+    for name in ["tcp-127.0.0.1-80.sock", "udp-[::1]-53.sock", "..x", longest.as_str()] {
+        assert_eq!(FileName::new(name).unwrap().as_str(), name);
+    }
+    for name in ["", ".", "..", "a/b", "/a", "a\0", &"x".repeat(FileName::LEN_MAX + 1)] {
+        assert_eq!(FileName::new(name).expect_err(name).errno(), Errno::INVAL, "{name:?}");
     }
 }

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Pipes without names, over a pair of connected sockets.
+
+use super::*;
+use crate::handshake::Sizes as Orders;
+use crate::testing::{isolated, open_fds};
+use crate::transport::Settings;
+use core::time::Duration;
+use runtime::buf::{Classes, Pools, Sga};
+use runtime::reactor::{Events, Reactor};
+use runtime::transport::{PopMode, Transport};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+
+const QUEUE: QueueId = 0;
+const IDLE: Error = Error::new(Errno::NOTCONN, "joined to nobody");
+const LIMIT: Duration = Duration::from_secs(10);
+
+struct Side {
+    reactor: Rc<Reactor>,
+    pipes: Catmem,
+    pools: Pools,
+    wakes: Wakes,
+}
+
+impl Side {
+    fn new() -> Self {
+        let reactor = Reactor::new().unwrap();
+        let pools = Pools::new(&Classes { small_count: 64, large_count: 8, ..Classes::default() }).unwrap();
+        let sizes = Orders { ring_order: 12, slot_order: 12, slots: 2 };
+        let settings = Settings { directory: None, sizes, max_message: 1 << 20, handshake_timeout: LIMIT };
+        let pipes = Catmem::new(settings, Rc::clone(&reactor), pools.clone(), 0);
+        let mut wakes = Wakes::default();
+        wakes.grow(8);
+        Self { reactor, pipes, pools, wakes }
+    }
+
+    /// Sleeps until the connection has something.
+    fn wait(&mut self) {
+        let mut events = Events::new();
+        self.reactor.collect(Some(LIMIT), &mut events).unwrap();
+        assert!(!events.as_slice().is_empty(), "nothing happened");
+        events.iter().for_each(|&event| self.pipes.event(event, &mut self.wakes));
+    }
+
+    fn push(&mut self, pipe: Handle, bytes: &[u8]) -> Poll<core::result::Result<(), Errno>> {
+        let mut message = Sga::from(self.pools.alloc_copy(bytes).unwrap());
+        self.pipes.push(pipe, &mut message).map_err(Error::errno)
+    }
+
+    fn pop(&mut self, pipe: Handle) -> Poll<core::result::Result<Vec<u8>, Errno>> {
+        self.pipes.pop(pipe, PopMode::Whole).map_ok(|message| message.to_vec()).map_err(Error::errno)
+    }
+}
+
+fn connection() -> [Rc<OwnedFd>; 2] {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let (a, b) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
+    [Rc::new(a), Rc::new(b)]
+}
+
+fn sizes() -> [Sizes; 2] {
+    [Sizes::new(12, 12, 2).unwrap(), Sizes::new(13, 12, 0).unwrap()]
+}
+
+fn pair(carries: Carries) -> ([Side; 2], [Handle; 2]) {
+    let (mut host, mut guest) = (Side::new(), Side::new());
+    let [here, there] = connection();
+    let (a, b) = (host.pipes.reserve(QUEUE, Some(IDLE)), guest.pipes.reserve(QUEUE, None));
+    let (hello, memory) = host.pipes.host(a, &here, sizes(), true, carries).unwrap();
+    guest.reactor.watch(&*there, Interest::READABLE, guest.pipes.connection_token(b)).unwrap();
+    guest.pipes.join(b, &there, &hello, memory, carries).unwrap();
+    ([host, guest], [a, b])
+}
+
+#[test]
+fn a_reserved_pipe_says_what_it_is_told_to() {
+    let mut side = Side::new();
+    let pipe = side.pipes.reserve(QUEUE, Some(IDLE));
+    assert_eq!(side.push(pipe, b"x"), Poll::Ready(Err(Errno::NOTCONN)));
+    assert_eq!(side.pop(pipe), Poll::Ready(Err(Errno::NOTCONN)));
+    assert!(side.pipes.shutdown(pipe).is_ready());
+    side.pipes.set_idle(pipe, None);
+    assert!(
+        side.push(pipe, b"x").is_pending() && side.pop(pipe).is_pending() && side.pipes.shutdown(pipe).is_pending()
+    );
+    assert_eq!(side.pipes.close(pipe), Poll::Ready(Ok(())));
+    assert_eq!(side.pop(pipe), Poll::Ready(Err(Errno::BADF)));
+    assert_eq!(side.pipes.reserve(QUEUE, None), pipe, "its number is used again");
+}
+
+#[test]
+fn messages_stay_whole_and_streams_come_in_pieces() {
+    for (carries, pieces) in [(Carries::Messages, 1), (Carries::Stream, 8)] {
+        let ([mut host, mut guest], [a, b]) = pair(carries);
+        let sent: Vec<u8> = (0..4000_usize).map(|i| (i % 251) as u8).collect();
+        let mut message = Sga::from(host.pools.alloc_copy(&sent).unwrap());
+        let mut got = Vec::new();
+        let mut popped = 0;
+        while got.len() < sent.len() {
+            let _ = host.pipes.push(a, &mut message);
+            while let Poll::Ready(piece) = guest.pop(b) {
+                got.extend(piece.unwrap());
+                popped += 1;
+            }
+        }
+        assert!(got == sent && popped >= pieces && (popped == 1) == (pieces == 1), "{popped} pieces");
+    }
+}
+
+#[test]
+fn a_ring_is_a_byte_on_the_connection() {
+    let ([mut host, mut guest], [a, b]) = pair(Carries::Messages);
+    assert!(guest.pop(b).is_pending());
+    assert_eq!(guest.pipes.arm(), runtime::transport::Armed::Quiet);
+    assert!(host.push(a, b"ring").is_ready());
+    guest.wait();
+    assert!(guest.wakes.take().is_some());
+    assert_eq!(guest.pop(b), Poll::Ready(Ok(b"ring".to_vec())));
+    host.pipes.assign(a, 5);
+    assert!(host.pop(a).is_pending());
+    assert_eq!(host.pipes.arm(), runtime::transport::Armed::Quiet);
+    assert!(guest.push(b, b"back").is_ready());
+    host.wait();
+    assert_eq!(host.wakes.take(), Some((5, Direction::Push)), "the queue that it was assigned to");
+}
+
+#[test]
+fn leaving_waits_for_the_reader() {
+    let ([mut host, mut guest], [a, b]) = pair(Carries::Stream);
+    assert!(host.push(a, b"last").is_ready());
+    host.pipes.take_leave(a).unwrap();
+    assert!(host.pipes.drained(a).is_pending());
+    assert_eq!(host.push(a, b"x"), Poll::Ready(Err(Errno::PIPE)));
+    guest.wait();
+    assert_eq!(guest.push(b, b"x"), Poll::Ready(Err(Errno::PIPE)), "it has said that it leaves");
+    assert_eq!(guest.pop(b), Poll::Ready(Ok(b"last".to_vec())));
+    assert!(host.pipes.drained(a).is_pending(), "the end is not read");
+    assert_eq!(guest.pop(b), Poll::Ready(Ok(Vec::new())));
+    assert_eq!(host.pipes.drained(a), Poll::Ready(()));
+    assert_eq!(host.pipes.close(a), Poll::Ready(Ok(())));
+}
+
+#[test]
+fn an_abort_is_a_death() {
+    let ([mut host, mut guest], [a, b]) = pair(Carries::Stream);
+    assert!(host.push(a, b"before").is_ready());
+    // Kept beyond the end, with the doorbell in it.
+    assert!(guest.push(b, b"kept").is_ready());
+    let Poll::Ready(Ok(kept)) = host.pipes.pop(a, PopMode::InPlace) else { panic!("nothing to pop") };
+    host.pipes.abort(a);
+    guest.wait();
+    assert_eq!(guest.pop(b), Poll::Ready(Ok(b"before".to_vec())));
+    assert_eq!(guest.pop(b), Poll::Ready(Err(Errno::CONNRESET)));
+    assert_eq!(kept.to_vec(), b"kept");
+}
+
+#[test]
+fn what_no_honest_host_sends_leaves_the_pipe_as_it_was() {
+    isolated(concat!(module_path!(), "::what_no_honest_host_sends_leaves_the_pipe_as_it_was"), || {
+        let mut guest = Side::new();
+        let pipe = guest.pipes.reserve(QUEUE, Some(IDLE));
+        let [_here, there] = connection();
+        let total = Layout::new(sizes()).total;
+        let before = open_fds();
+        let hello = |total: usize| Hello::new(sizes(), total as u64, true).unwrap();
+        let memory = |len| Mapping::create(len).unwrap().1;
+        for (hello, memory) in [
+            (hello(total + 4096), memory(total + 4096)),
+            (hello(total), memory(total - 4096)),
+            (hello(total), rustix::io::dup(&there).unwrap()),
+        ] {
+            let joined = guest.pipes.join(pipe, &there, &hello, memory, Carries::Stream);
+            assert_eq!(joined.map_err(Error::errno), Err(Errno::PROTO));
+            assert_eq!(guest.pop(pipe), Poll::Ready(Err(Errno::NOTCONN)));
+        }
+        assert_eq!((open_fds(), Rc::strong_count(&there)), (before, 1));
+    });
+}
+
+#[test]
+fn one_descriptor_at_each_end_and_none_in_the_end() {
+    isolated(concat!(module_path!(), "::one_descriptor_at_each_end_and_none_in_the_end"), || {
+        let sides = (Side::new(), Side::new());
+        let before = open_fds();
+        drop(sides);
+        let ([mut host, mut guest], [a, b]) = pair(Carries::Stream);
+        assert_eq!(open_fds(), before + 2);
+        assert_eq!(host.pipes.close(a), Poll::Ready(Ok(())));
+        guest.wait();
+        assert_eq!(guest.pipes.close(b), Poll::Ready(Ok(())));
+        assert_eq!(open_fds(), before);
+    });
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What this LibOs has moved: plain additions on the data path.
+
+use super::LibOs;
+use runtime::socket::Counters;
+
+/// Messages and bytes, counted where they are taken from the application and given to it.
+#[derive(Default)]
+pub(super) struct Counted {
+    messages_pushed: u64,
+    bytes_pushed: u64,
+    messages_popped: u64,
+    bytes_popped: u64,
+}
+
+impl Counted {
+    #[inline]
+    pub(super) fn pushed(&mut self, bytes: usize) {
+        self.messages_pushed += 1;
+        self.bytes_pushed += bytes as u64;
+    }
+
+    #[inline]
+    pub(super) fn popped(&mut self, bytes: usize) {
+        self.messages_popped += 1;
+        self.bytes_popped += bytes as u64;
+    }
+}
+
+impl LibOs {
+    /// A queue was made: from the first one on, the page of statistics is there.
+    pub(super) fn begin_publishing(&mut self) {
+        if self.stats.begin() {
+            self.publish();
+        }
+    }
+
+    /// Brings the page of statistics up to date. Not on the way of a message: see [`crate::stats`].
+    #[cold]
+    pub(super) fn publish(&mut self) {
+        if self.stats.is_on() {
+            let counters = self.counters();
+            let Self { stats, reactor, queues, backends, .. } = self;
+            let used = backends.names().enumerate().filter(|&(index, _)| queues.of_backend(index) > 0);
+            stats.publish(reactor.now(), queues.len(), counters, used.map(|(_, name)| name));
+        }
+    }
+
+    /// What this LibOs has done since it was made.
+    ///
+    /// ```
+    /// # use margay::{Config, LibOs};
+    /// # let directory = tempfile::tempdir()?;
+    /// # let mut config = Config::default();
+    /// # config.catmem.directory = Some(directory.path().into());
+    /// let mut libos = LibOs::new(&config)?;
+    /// let qd = libos.create_pipe("counted")?;
+    /// libos.push(qd, b"five.")?;
+    /// let counters = libos.counters();
+    /// assert_eq!((counters.messages_pushed, counters.bytes_pushed, counters.messages_popped), (1, 5, 0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        let Counted { messages_pushed, bytes_pushed, messages_popped, bytes_popped } = self.counted;
+        Counters { messages_pushed, bytes_pushed, messages_popped, bytes_popped, ..self.backends.counters() }
+    }
+}

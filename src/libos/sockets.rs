@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Sockets: making, naming, listening, accepting, connecting, and pushing datagrams.
+
+use super::queues::Queue;
+use super::{IntoMessage, LibOs, SHUT};
+use core::net::SocketAddr;
+use core::task::Poll;
+use core::time::Duration;
+use runtime::op::{Datagram, Direction, Outcome, Work};
+use runtime::socket::{Domain, Kind, OptionName, SocketOption};
+use runtime::{Errno, Error, Qd, Qt, Result};
+
+const NO_SOCKETS: Error = Error::new(Errno::NOTSUP, "no configured back end serves sockets: set libos");
+const NO_DATAGRAMS: Error = Error::new(Errno::OPNOTSUPP, "this queue is no datagram socket");
+const RANGE: Error = Error::new(Errno::INVAL, "the value of the socket option is out of its range");
+
+/// Longest times and counts that `tcp(7)` takes for keep-alive.
+const KEEP_SECONDS_MAX: u64 = 32_767;
+const KEEP_COUNT_MAX: u32 = 127;
+/// Longest `SO_LINGER`, as an `int` of seconds that Linux takes.
+const LINGER_MAX: Duration = Duration::from_secs(65_535);
+
+impl LibOs {
+    /// Makes a socket, served by the back end that the configuration names (`libos`, or the variable `LIBOS`).
+    ///
+    /// # Errors
+    /// `ENOTSUP` that back end has none of this kind; `EMFILE` too many queues.
+    ///
+    /// ```
+    /// use margay::{Config, Domain, Kind, LibOs};
+    /// use std::net::SocketAddr;
+    /// # let directory = tempfile::tempdir()?;
+    /// # let mut config = Config::default();
+    /// # config.catmem.directory = Some(directory.path().into());
+    ///
+    /// let mut libos = LibOs::new(&config)?;
+    /// let listening = libos.socket(Domain::V4, Kind::Stream)?;
+    /// libos.bind(listening, "127.0.0.1:0".parse()?)?;
+    /// libos.listen(listening, 16)?;
+    /// let address: SocketAddr = libos.local_address(listening)?;
+    ///
+    /// // A connection to oneself works, and is made before it is accepted.
+    /// let calling = libos.socket(Domain::V4, Kind::Stream)?;
+    /// let connecting = libos.connect(calling, address)?;
+    /// libos.wait(connecting, None)?.ok()?;
+    /// let accepting = libos.accept(listening)?;
+    /// let served = libos.wait(accepting, None)?.accepted()?;
+    /// assert_eq!(libos.peer_address(served)?, libos.local_address(calling)?);
+    ///
+    /// let (pushed, popped) = (libos.push(calling, b"hello")?, libos.pop(served, None)?);
+    /// assert_eq!(libos.wait(popped, None)?.into_message()?.to_vec(), b"hello");
+    /// libos.wait(pushed, None)?.ok()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn socket(&mut self, domain: Domain, kind: Kind) -> Result<Qd> {
+        let index = self.backends.sockets().ok_or(NO_SOCKETS)?;
+        let qd =
+            self.new_queue(|backends, id| backends.get(index).socket(id, domain, kind).map(|handle| (index, handle)))?;
+        self.queues.get(qd)?.datagrams = kind == Kind::Datagram;
+        Ok(qd)
+    }
+
+    /// Gives a socket its local address. Port 0 takes any that is free; [`local_address`](Self::local_address) says which.
+    ///
+    /// # Errors
+    /// `EBADF`; `EAFNOSUPPORT` an address of the other family; `EINVAL` bound already; `EADDRNOTAVAIL` not an address of
+    /// this host; `EADDRINUSE` taken; `EOPNOTSUPP` the queue is no socket.
+    ///
+    /// ```
+    /// # use margay::{Config, Domain, Errno, Kind, LibOs};
+    /// # let directory = tempfile::tempdir()?;
+    /// # let mut config = Config::default();
+    /// # config.catmem.directory = Some(directory.path().into());
+    /// let mut libos = LibOs::new(&config)?;
+    /// let (first, second) = (libos.socket(Domain::V4, Kind::Stream)?, libos.socket(Domain::V4, Kind::Stream)?);
+    /// libos.bind(first, "127.0.0.1:7".parse()?)?;
+    /// assert_eq!(libos.bind(second, "127.0.0.1:7".parse()?).unwrap_err().errno(), Errno::ADDRINUSE);
+    /// assert_eq!(libos.bind(second, "192.0.2.1:7".parse()?).unwrap_err().errno(), Errno::ADDRNOTAVAIL);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn bind(&mut self, qd: Qd, address: SocketAddr) -> Result<()> {
+        let queue = self.queues.get(qd)?;
+        self.backends.get(queue.backend).bind(queue.handle, address)
+    }
+
+    /// Lets others connect to a bound stream socket. At most `backlog` connections (at least one) wait to be accepted;
+    /// who comes beyond that waits, or is refused, as the configuration says.
+    ///
+    /// # Errors
+    /// `EBADF`; `EDESTADDRREQ` not bound; `EADDRINUSE` it listens or connects already; `EINVAL` it is connected;
+    /// `EOPNOTSUPP` no stream socket. See [`socket`](Self::socket) for an example.
+    ///
+    /// ```
+    /// # use margay::{Config, Domain, Errno, Kind, LibOs};
+    /// # let directory = tempfile::tempdir()?;
+    /// # let mut config = Config::default();
+    /// # config.catmem.directory = Some(directory.path().into());
+    /// let mut libos = LibOs::new(&config)?;
+    /// let socket = libos.socket(Domain::V4, Kind::Stream)?;
+    /// assert_eq!(libos.listen(socket, 1).unwrap_err().errno(), Errno::DESTADDRREQ);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn listen(&mut self, qd: Qd, backlog: usize) -> Result<()> {
+        let queue = self.queues.get(qd)?;
+        self.backends.get(queue.backend).listen(queue.handle, backlog.max(1))
+    }
+
+    /// Accepts one connection of a listening socket: completes with [`Outcome::Accept`] and the connection's queue.
+    ///
+    /// # Errors
+    /// `EBADF`; `EINVAL` the socket does not listen; `EOPNOTSUPP` no stream socket; `EAGAIN` too many tokens are open.
+    /// With the completion: `EMFILE` too many queues are open; the connection then waits on. See
+    /// [`socket`](Self::socket) for an example.
+    ///
+    /// ```
+    /// # use margay::{Config, Domain, Errno, Kind, LibOs};
+    /// # let directory = tempfile::tempdir()?;
+    /// # let mut config = Config::default();
+    /// # config.catmem.directory = Some(directory.path().into());
+    /// let mut libos = LibOs::new(&config)?;
+    /// let socket = libos.socket(Domain::V4, Kind::Stream)?;
+    /// assert_eq!(libos.accept(socket).unwrap_err().errno(), Errno::INVAL);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn accept(&mut self, qd: Qd) -> Result<Qt> {
+        let queue = self.queues.get(qd)?;
+        self.backends.get(queue.backend).can_accept(queue.handle)?;
+        self.ops.reserve()?;
+        if queue.fifos[Direction::Pop as usize].is_empty()
+            && let Some(outcome) = self.take_connection(qd)
+        {
+            return self.ops.finished(qd, outcome);
+        }
+        let queue = self.queues.get(qd)?;
+        self.ops.park(qd, Work::Accept, &mut queue.fifos[Direction::Pop as usize])
+    }
+
+    /// Takes a connection that waits to be accepted, and gives it a queue.
+    pub(super) fn take_connection(&mut self, qd: Qd) -> Option<Outcome> {
+        let id = match self.queues.reserve() {
+            Ok(id) => id,
+            Err(error) => return Some(Outcome::Failed(error)),
+        };
+        let &mut Queue { backend, handle, .. } = self.queues.get(qd).ok()?;
+        match self.backends.get(backend).accept(handle, id) {
+            Poll::Pending => None,
+            Poll::Ready(Err(error)) => Some(Outcome::Failed(error)),
+            Poll::Ready(Ok(connection)) => {
+                self.wakes.grow(id as usize + 1);
+                Some(Outcome::Accept(self.queues.insert(id, backend, connection)))
+            }
+        }
+    }
+
+    /// Connects a socket: completes with [`Outcome::Connect`]. What is pushed before that waits for it. For a datagram
+    /// socket it only says whom it talks to.
+    ///
+    /// # Errors
+    /// `EBADF`; `EAFNOSUPPORT` an address of the other family; `EALREADY` it is connecting; `EISCONN` it is connected;
+    /// `EADDRNOTAVAIL` port 0, or no local port is free; `ENETUNREACH` not an address that this back end reaches;
+    /// `EOPNOTSUPP` it listens, or is no socket; `EAGAIN` too many tokens are open. With the completion: `ECONNREFUSED`
+    /// nobody listens there; `ETIMEDOUT` the backlog was full for too long; `EACCES` it belongs to another user. See
+    /// [`socket`](Self::socket) for an example.
+    ///
+    /// ```
+    /// # use margay::{Config, Domain, Errno, Kind, LibOs};
+    /// # let directory = tempfile::tempdir()?;
+    /// # let mut config = Config::default();
+    /// # config.catmem.directory = Some(directory.path().into());
+    /// let mut libos = LibOs::new(&config)?;
+    /// let socket = libos.socket(Domain::V4, Kind::Stream)?;
+    /// let connecting = libos.connect(socket, "127.0.0.1:9".parse()?)?;
+    /// assert_eq!(libos.wait(connecting, None)?.ok().unwrap_err().errno(), Errno::CONNREFUSED);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn connect(&mut self, qd: Qd, to: SocketAddr) -> Result<Qt> {
+        let queue = self.queues.get(qd)?;
+        self.ops.reserve()?;
+        let backend = self.backends.get(queue.backend);
+        backend.connect(queue.handle, to)?;
+        match backend.connected(queue.handle) {
+            Poll::Ready(done) => self.ops.finished(qd, done.map_or_else(Outcome::Failed, |()| Outcome::Connect)),
+            Poll::Pending => self.ops.park(qd, Work::Connect, &mut queue.fifos[Direction::Push as usize]),
+        }
+    }
+
+    /// Pushes one datagram to an address. An empty one is a datagram, too.
+    ///
+    /// # Errors
+    /// `EBADF`; `EOPNOTSUPP` the queue is no datagram socket; `EPIPE` after [`shutdown`](Self::shutdown); `EAGAIN` too
+    /// many tokens are open; `ENOBUFS` no buffer to copy the bytes into. With the completion: `EAFNOSUPPORT` an address of
+    /// the other family; `EMSGSIZE` too long for a datagram; `ENETUNREACH` not an address that this back end reaches. A
+    /// datagram that nobody takes is lost without an error.
+    ///
+    /// ```
+    /// # use margay::{Config, Domain, Kind, LibOs};
+    /// # let directory = tempfile::tempdir()?;
+    /// # let mut config = Config::default();
+    /// # config.catmem.directory = Some(directory.path().into());
+    /// let mut libos = LibOs::new(&config)?;
+    /// let (server, client) = (libos.socket(Domain::V4, Kind::Datagram)?, libos.socket(Domain::V4, Kind::Datagram)?);
+    /// libos.bind(server, "127.0.0.1:53".parse()?)?;
+    /// libos.push_to(client, b"who are you?", "127.0.0.1:53".parse()?)?;
+    /// let popped = libos.pop(server, None)?;
+    /// let question = libos.wait(popped, None)?.into_datagram()?;
+    /// assert_eq!(question.sender(), libos.local_address(client)?);
+    /// assert_eq!(question.into_message().to_vec(), b"who are you?");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn push_to(&mut self, qd: Qd, message: impl IntoMessage, to: SocketAddr) -> Result<Qt> {
+        let queue = self.queues.get(qd)?;
+        if !queue.datagrams {
+            return Err(NO_DATAGRAMS);
+        }
+        if queue.shut {
+            return Err(SHUT);
+        }
+        self.ops.reserve()?;
+        let mut message = message.into_message(&self.pools)?;
+        let len = message.len();
+        let fifo = &mut queue.fifos[Direction::Push as usize];
+        if fifo.is_empty() {
+            match self.backends.get(queue.backend).push_to(queue.handle, &mut message, to) {
+                Poll::Ready(Ok(())) => {
+                    self.counted.pushed(len);
+                    return self.ops.pushed(qd);
+                }
+                Poll::Ready(Err(error)) => return self.ops.finished(qd, Outcome::Failed(error)),
+                Poll::Pending => {}
+            }
+        }
+        let datagram = Datagram::new(to, message, &self.pools)?;
+        self.ops.park(qd, Work::PushTo(datagram), fifo)
+    }
+
+    /// A socket's own address: the wildcard with port 0 as long as it has none.
+    ///
+    /// # Errors
+    /// `EBADF`; `EOPNOTSUPP` the queue is no socket.
+    ///
+    /// ```
+    /// # use margay::{Config, Domain, Kind, LibOs};
+    /// # let directory = tempfile::tempdir()?;
+    /// # let mut config = Config::default();
+    /// # config.catmem.directory = Some(directory.path().into());
+    /// let mut libos = LibOs::new(&config)?;
+    /// let socket = libos.socket(Domain::V6, Kind::Stream)?;
+    /// assert_eq!(libos.local_address(socket)?, "[::]:0".parse()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn local_address(&mut self, qd: Qd) -> Result<SocketAddr> {
+        let queue = self.queues.get(qd)?;
+        self.backends.get(queue.backend).local_address(queue.handle)
+    }
+
+    /// The address of a connected socket's peer.
+    ///
+    /// # Errors
+    /// `EBADF`; `ENOTCONN`; `EOPNOTSUPP` the queue is no socket. See [`socket`](Self::socket) for an example.
+    ///
+    /// ```
+    /// # use margay::{Config, Domain, Errno, Kind, LibOs};
+    /// # let directory = tempfile::tempdir()?;
+    /// # let mut config = Config::default();
+    /// # config.catmem.directory = Some(directory.path().into());
+    /// let mut libos = LibOs::new(&config)?;
+    /// let socket = libos.socket(Domain::V4, Kind::Stream)?;
+    /// assert_eq!(libos.peer_address(socket).unwrap_err().errno(), Errno::NOTCONN);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn peer_address(&mut self, qd: Qd) -> Result<SocketAddr> {
+        let queue = self.queues.get(qd)?;
+        self.backends.get(queue.backend).peer_address(queue.handle)
+    }
+
+    /// Sets an option of a socket. Connections that a listening socket accepts have its options.
+    ///
+    /// # Errors
+    /// `EBADF`; `EINVAL` the value is out of its range; `ENOPROTOOPT` this socket does not have the option; `EOPNOTSUPP`
+    /// the queue is no socket.
+    ///
+    /// ```
+    /// # use margay::{Config, Domain, Kind, LibOs, OptionName, SocketOption};
+    /// # let directory = tempfile::tempdir()?;
+    /// # let mut config = Config::default();
+    /// # config.catmem.directory = Some(directory.path().into());
+    /// let mut libos = LibOs::new(&config)?;
+    /// let socket = libos.socket(Domain::V4, Kind::Stream)?;
+    /// libos.set_option(socket, SocketOption::NoDelay(true))?;
+    /// assert_eq!(libos.option(socket, OptionName::NoDelay)?, SocketOption::NoDelay(true));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_option(&mut self, qd: Qd, option: SocketOption) -> Result<()> {
+        let queue = self.queues.get(qd)?;
+        check(option)?;
+        self.backends.get(queue.backend).set_option(queue.handle, option)
+    }
+
+    /// Reads an option of a socket. See [`set_option`](Self::set_option).
+    ///
+    /// # Errors
+    /// `EBADF`; `ENOPROTOOPT` this socket does not have the option; `EOPNOTSUPP` the queue is no socket.
+    ///
+    /// ```
+    /// # use margay::{Config, Domain, Kind, LibOs, OptionName, SocketOption};
+    /// # let directory = tempfile::tempdir()?;
+    /// # let mut config = Config::default();
+    /// # config.catmem.directory = Some(directory.path().into());
+    /// let mut libos = LibOs::new(&config)?;
+    /// let socket = libos.socket(Domain::V4, Kind::Stream)?;
+    /// assert_eq!(libos.option(socket, OptionName::Linger)?, SocketOption::Linger(None));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn option(&mut self, qd: Qd, name: OptionName) -> Result<SocketOption> {
+        let queue = self.queues.get(qd)?;
+        self.backends.get(queue.backend).option(queue.handle, name)
+    }
+}
+
+fn check(option: SocketOption) -> Result<()> {
+    let whole_seconds = |time: Duration| time.subsec_nanos() == 0 && (1..=KEEP_SECONDS_MAX).contains(&time.as_secs());
+    let holds = match option {
+        SocketOption::Linger(Some(time)) => time <= LINGER_MAX,
+        SocketOption::KeepIdle(time) | SocketOption::KeepInterval(time) => whole_seconds(time),
+        SocketOption::KeepCount(count) => (1..=KEEP_COUNT_MAX).contains(&count),
+        SocketOption::Linger(None)
+        | SocketOption::NoDelay(_)
+        | SocketOption::KeepAlive(_)
+        | SocketOption::SendBuffer(_)
+        | SocketOption::ReceiveBuffer(_)
+        | SocketOption::ReuseAddress(_) => true,
+    };
+    if holds { Ok(()) } else { Err(RANGE) }
+}
