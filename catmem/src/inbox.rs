@@ -14,7 +14,7 @@ use core::ptr::NonNull;
 use core::task::Poll;
 use loans::Loans;
 use runtime::buf::{self, Buf, Pools, SGA_SEGMENTS_MAX, Sga};
-use runtime::limits::{MESSAGE_MAX, RECORDS_PER_LOOK};
+use runtime::limits::{DATAGRAM_MAX, MESSAGE_MAX, RECORDS_PER_LOOK};
 use runtime::transport::PopMode;
 use runtime::{Errno, Error, Result};
 use std::rc::Rc;
@@ -72,6 +72,8 @@ pub struct Inbox {
     pieces: bool,
     /// A message may have no bytes.
     datagrams: bool,
+    /// The longest message that the peer may publish.
+    longest: usize,
     _mapping: Rc<Mapping>,
 }
 
@@ -106,6 +108,7 @@ impl Inbox {
             streaming: false,
             pieces: false,
             datagrams: false,
+            longest: MESSAGE_MAX,
             _mapping: Rc::clone(mapping),
         }
     }
@@ -160,9 +163,11 @@ impl Inbox {
         }
     }
 
-    /// From now on a message may have no bytes. It has a segment all the same, which the end has not.
+    /// From now on a message may have no bytes. It has a segment all the same, which the end has not. None is longer than a
+    /// datagram can be: one that no buffer is large enough for would stand in front of all others for ever.
     pub fn as_datagrams(&mut self) {
         self.datagrams = true;
+        self.longest = DATAGRAM_MAX;
     }
 
     /// The next message; one without segments is the end.
@@ -175,7 +180,7 @@ impl Inbox {
         if mode == PopMode::Whole && self.rest.is_empty() && self.assembly.is_none() {
             match self.ring.peek() {
                 Ok(None) => return Poll::Pending,
-                Ok(Some(record)) if record.kind == Kind::Whole => {
+                Ok(Some(record)) if record.kind == Kind::Whole && record.len <= self.longest => {
                     return Poll::Ready(self.copy(record).map(Sga::from));
                 }
                 Ok(Some(_)) => {}
@@ -204,7 +209,7 @@ impl Inbox {
         for _ in 0..RECORDS_PER_LOOK {
             let Some(record) = self.ring.peek()? else { return Ok(None) };
             match record.kind {
-                Kind::Whole if self.assembly.is_none() => {
+                Kind::Whole if self.assembly.is_none() && record.len <= self.longest => {
                     if mode == PopMode::InPlace
                         && let Some(buf) = self.in_place(record)?
                     {
@@ -311,7 +316,7 @@ impl Inbox {
         self.ring.read(0, &mut total);
         let total = usize::try_from(u64::from_le_bytes(total)).map_err(|_| BROKEN)?;
         let len = record.len - TOTAL;
-        if total <= len || total > MESSAGE_MAX {
+        if total <= len || total > self.longest {
             return Err(BROKEN);
         }
         let mut buf = self.pools.alloc(total)?;

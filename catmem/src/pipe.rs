@@ -18,6 +18,7 @@ use core::ptr::NonNull;
 use core::sync::atomic::AtomicU64;
 use core::task::Poll;
 use runtime::buf::{Buf, Pools, Sga};
+use runtime::op::{Direction, Wakes};
 use runtime::transport::{PopMode, QueueId};
 use runtime::{Errno, Error, Result};
 use rustix::net::{RecvFlags, recv};
@@ -118,6 +119,8 @@ pub struct Pipe {
     pub wants: [bool; 2],
     /// It is looked at in every poll.
     pub hot: bool,
+    /// Since which stretch of looks.
+    pub hot_since: u32,
     machine: Machine,
     peer: Peer,
     failed: Option<Error>,
@@ -138,6 +141,7 @@ impl Pipe {
             idle: None,
             wants: [false; 2],
             hot: false,
+            hot_since: 0,
             machine: Machine::new(),
             peer: Peer::Expected,
             failed: None,
@@ -362,6 +366,22 @@ impl Pipe {
                 self.wants[1] && (gone || ends.inbox.is_ready() || self.machine.read() == Half::Ended),
             ],
         }
+    }
+
+    /// Looks once, and wakes what may go on. Whether something is parked still.
+    #[inline]
+    pub fn stays_hot(&mut self, wakes: &mut Wakes) -> bool {
+        let [push, pop] = self.news();
+        if push {
+            self.wants[0] = false;
+            wakes.wake(self.queue, Direction::Push);
+        }
+        if pop {
+            self.wants[1] = false;
+            wakes.wake(self.queue, Direction::Pop);
+        }
+        self.hot = self.wants != [false; 2];
+        self.hot
     }
 
     /// The doorbell bits for what is parked.

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Pipes as a [`Transport`].
 //!
-//! Pipes with parked operations are looked at in every poll while they are few (`hot`). Beyond [`HOT_PIPES_MAX`] the oldest
-//! is armed instead, and an event from its doorbell brings it back, so that a poll costs the same with ten thousand
+//! Pipes with parked operations are looked at in every poll while they are few (`hot`). Those that have been idle
+//! longest are armed instead once there are too many, or nothing has come for long (`cooling`), and an event from its doorbell brings it back, so that a poll costs the same with ten thousand
 //! idle pipes as with ten.
 
 mod adopting;
+mod cooling;
 mod joining;
 
 pub use adopting::Carries;
@@ -56,12 +57,15 @@ pub struct Catmem {
     token: u64,
     /// Opened with the first pipe.
     directory: Option<Directory>,
+    /// What dead processes have left there was cleared away, with the first pipe that was made.
+    swept: bool,
     pipes: Vec<Option<Pipe>>,
     free: Vec<Handle>,
     serial: u64,
     mailbox: Rc<Mailbox>,
     /// Pipes with parked operations that are looked at, oldest first.
     hot: VecDeque<Handle>,
+    cooling: cooling::Cooling,
     /// Pipes that failed since the last poll: their parked operations have to be told.
     failed: Vec<QueueId>,
 }
@@ -78,11 +82,13 @@ impl Catmem {
             pools,
             token,
             directory: None,
+            swept: false,
             pipes: Vec::new(),
             free: Vec::new(),
             serial: 0,
             mailbox: Rc::default(),
             hot: VecDeque::with_capacity(HOT_PIPES_MAX + 1),
+            cooling: cooling::Cooling::default(),
             failed: Vec::new(),
         }
     }
@@ -90,10 +96,7 @@ impl Catmem {
     fn directory(&mut self) -> Result<&Directory> {
         if self.directory.is_none() {
             let path = self.settings.directory.clone().unwrap_or_else(Directory::default_path);
-            let directory = Directory::open(&path)?;
-            // What a dead process has left can be replaced one by one all the same.
-            let _ = directory.sweep(PipeName::SUFFIX, NAMES_SWEPT_MAX);
-            self.directory = Some(directory);
+            self.directory = Some(Directory::open(&path)?);
         }
         self.directory.as_ref().ok_or(CLOSED)
     }
@@ -136,29 +139,12 @@ impl Catmem {
         pipe.wants[direction as usize] = true;
         if !pipe.hot && pipe.ends.is_some() {
             pipe.hot = true;
+            pipe.hot_since = self.cooling.epoch();
             self.hot.push_back(handle);
             if self.hot.len() > HOT_PIPES_MAX {
-                self.cool();
+                self.cool_oldest();
             }
         }
-    }
-
-    /// The pipe that has been hot longest is armed instead of looked at, unless it has news.
-    fn cool(&mut self) {
-        let Some(handle) = self.hot.pop_front() else { return };
-        let Some(Some(pipe)) = self.pipes.get_mut(handle as usize) else { return };
-        let wanted = pipe.wanted();
-        if wanted != 0
-            && let Some(ends) = &pipe.ends
-        {
-            ends.bell.arm(wanted);
-            heavy();
-            if pipe.news() != [false; 2] {
-                self.hot.push_back(handle);
-                return;
-            }
-        }
-        pipe.hot = false;
     }
 
     /// An error that an operation is about to give: a broken protocol ends the pipe.
@@ -217,7 +203,13 @@ impl Transport for Catmem {
         let directions = self.settings.sizes.directions()?;
         let total = Layout::new(directions).total;
         let hello = Hello::new(directions, total as u64, can_membarrier())?;
-        let listener = self.directory()?.listen(&name)?;
+        let sweeps = !core::mem::replace(&mut self.swept, true);
+        let directory = self.directory()?;
+        if sweeps {
+            // What stays can be replaced name by name all the same.
+            let _ = directory.sweep(PipeName::SUFFIX, NAMES_SWEPT_MAX);
+        }
+        let listener = directory.listen(&name)?;
         let (mapping, memory) = Mapping::create(total)?;
         let mapping = Rc::new(mapping);
         let (mine, theirs) = (Rc::new(Eventfd::new()?), Rc::new(Eventfd::new()?));
@@ -381,29 +373,14 @@ impl Transport for Catmem {
             wakes.wake(queue, Direction::Push);
             wakes.wake(queue, Direction::Pop);
         }
-        let mut index = 0;
-        while let Some(&handle) = self.hot.get(index) {
-            let keep = match self.pipes.get_mut(handle as usize) {
-                Some(Some(pipe)) => {
-                    let [push, pop] = pipe.news();
-                    if push {
-                        pipe.wants[0] = false;
-                        wakes.wake(pipe.queue, Direction::Push);
-                    }
-                    if pop {
-                        pipe.wants[1] = false;
-                        wakes.wake(pipe.queue, Direction::Pop);
-                    }
-                    pipe.hot = pipe.wants != [false; 2];
-                    pipe.hot
-                }
-                _ => false,
-            };
-            if keep {
-                index += 1;
-            } else {
-                self.hot.swap_remove_back(index);
-            }
+        let Self { hot, pipes, .. } = self;
+        // The others keep their order: the first is the one that has been idle longest.
+        hot.retain(|&handle| match pipes.get_mut(handle as usize) {
+            Some(Some(pipe)) => pipe.stays_hot(wakes),
+            _ => false,
+        });
+        if self.cooling.is_due() {
+            self.cool_idle();
         }
     }
 

@@ -16,7 +16,13 @@ pub const SOURCES_MAX: u32 = 16_384;
 pub const EVENTS_MAX: usize = 64;
 
 /// Pipes that are looked at in every poll; more are armed and come back by their doorbell.
-pub const HOT_PIPES_MAX: usize = 32;
+pub const HOT_PIPES_MAX: usize = 512;
+/// Of those, so many stay looked at however long nothing comes; more are armed once [`IDLE_LOOKS`] looks found nothing.
+pub const HOT_PIPES_IDLE: usize = 8;
+/// See [`HOT_PIPES_IDLE`].
+pub const IDLE_LOOKS: u32 = 1024;
+/// Pipes that are armed with one barrier.
+pub const ARMED_AT_ONCE: usize = 64;
 /// Messages of one pipe that are read in place, or were read behind such, at once (`ENOBUFS`); one less in practice.
 pub const HELD_MESSAGES_MAX: usize = 256;
 /// Buffers over memory that a peer lent, per pipe, second views included (`ENOBUFS`).

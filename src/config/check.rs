@@ -69,7 +69,7 @@ const RULES: [Rule; 16] = [
     rule("catloop.ring", Shape::PowerOfTwo, 4 * KIB, 64 * MIB, |c| c.catloop.ring),
     rule("catloop.slot", Shape::PowerOfTwo, 4 * KIB, 16 * MIB, |c| c.catloop.slot),
     rule("catloop.slots", Shape::Count, 0, 1024, |c| c.catloop.slots),
-    rule("catloop.datagram_ring", Shape::PowerOfTwo, 128 * KIB, 64 * MIB, |c| c.catloop.datagram_ring),
+    rule("catloop.datagram_ring", Shape::PowerOfTwo, 256 * KIB, 64 * MIB, |c| c.catloop.datagram_ring),
     rule("limits.queues", Shape::Count, 1, 1 << 20, |c| c.limits.queues),
     rule("limits.operations", Shape::Count, 1, 1 << 24, |c| c.limits.operations),
 ];

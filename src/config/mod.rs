@@ -117,7 +117,7 @@ pub struct CatloopConfig {
     pub backlog_full: BacklogFull,
     /// How long a connector may take to say what it wants: 1 ms to 60 s. Default: 1 s.
     pub handshake_timeout: Duration,
-    /// Bytes in each of the two rings between two datagram sockets: a power of two from 128 KiB to 64 MiB.
+    /// Bytes in each of the two rings between two datagram sockets: a power of two from 256 KiB to 64 MiB.
     /// Default: 256 KiB.
     pub datagram_ring: usize,
 }

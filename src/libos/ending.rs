@@ -113,6 +113,8 @@ impl LibOs {
     pub fn close(&mut self, qd: Qd) -> Result<Qt> {
         self.queues.get(qd)?;
         self.ops.reserve()?;
+        // A socket may linger, from now on.
+        self.reactor.refresh_clock();
         for direction in [Direction::Push, Direction::Pop] {
             self.cancel_all(qd, direction, CLOSED_UNDER)?;
         }
@@ -141,8 +143,8 @@ impl LibOs {
         Ok(())
     }
 
-    /// Ends an operation early: its token completes with `ECANCELED`. Of a message that was being pushed, the peer sees
-    /// all or nothing. A close that is pending is undone.
+    /// Ends an operation early: its token completes with `ECANCELED`. Of a message that was being pushed, the peer of a
+    /// pipe sees all or nothing; on a stream socket what was sent stays sent. A close that is pending is undone.
     ///
     /// # Errors
     /// `EINVAL` the token is not pending; `EALREADY` the operation has finished: wait for it.

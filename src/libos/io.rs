@@ -6,7 +6,7 @@ use super::{IntoMessage, LibOs, SHUT};
 use core::num::NonZeroUsize;
 use core::task::Poll;
 use runtime::buf::Buf;
-use runtime::op::{Direction, Outcome, Work};
+use runtime::op::{Datagram, Direction, Outcome, Work};
 use runtime::transport::PopMode;
 use runtime::{Errno, Error, Qd, Qt, Result};
 
@@ -185,11 +185,12 @@ impl LibOs {
         if queue.fifos[Direction::Pop as usize].is_empty() {
             match self.backends.get(queue.backend).pop(queue.handle, mode) {
                 Poll::Ready(Ok(message)) => {
-                    self.counted.popped(message.len());
                     if queue.datagrams {
-                        let datagram = queue.popped(message);
-                        return self.ops.finished(qd, datagram);
+                        let datagram = Datagram::from_chain(message);
+                        self.counted.popped(datagram.len());
+                        return self.ops.finished(qd, Outcome::Datagram(datagram));
                     }
+                    self.counted.popped(message.len());
                     return self.ops.popped(qd, message);
                 }
                 Poll::Ready(Err(error)) => return self.ops.finished(qd, Outcome::Failed(error)),

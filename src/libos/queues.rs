@@ -2,7 +2,7 @@
 //! The table behind queue descriptors.
 
 use runtime::buf::Sga;
-use runtime::op::{Datagram, Fifo, Outcome};
+use runtime::op::{Fifo, Outcome};
 use runtime::{Errno, Error, Qd, Result};
 
 /// One queue.
@@ -42,12 +42,6 @@ impl Queue {
             Deaf::No | Deaf::Untold => Outcome::Pop(Sga::new()),
             Deaf::Told => Outcome::Failed(ENDED),
         }
-    }
-
-    /// What a pop that gave this message came to.
-    #[inline]
-    pub fn popped(&self, message: Sga) -> Outcome {
-        if self.datagrams { Outcome::Datagram(Datagram::from_chain(message)) } else { Outcome::Pop(message) }
     }
 }
 

@@ -113,8 +113,13 @@ impl LibOs {
             Work::Push(message) => (finished(backend.push(queue.handle, message), |()| Outcome::Push), false),
             Work::Pop(mode) => {
                 let popped = |message: Sga| {
+                    if datagrams {
+                        let datagram = Datagram::from_chain(message);
+                        counted.popped(datagram.len());
+                        return Outcome::Datagram(datagram);
+                    }
                     counted.popped(message.len());
-                    if datagrams { Outcome::Datagram(Datagram::from_chain(message)) } else { Outcome::Pop(message) }
+                    Outcome::Pop(message)
                 };
                 (finished(backend.pop(queue.handle, *mode), popped), false)
             }
@@ -160,6 +165,10 @@ impl LibOs {
         // would try again.
         if self.reactor.collect(timeout, &mut self.events).is_err() {
             return;
+        }
+        if !self.events.as_slice().is_empty() {
+            // It may have slept: what the events begin must not be measured from before that.
+            self.reactor.refresh_clock();
         }
         for index in 0..self.events.as_slice().len() {
             let event = self.events.as_slice()[index];

@@ -176,6 +176,8 @@ impl LibOs {
     pub fn connect(&mut self, qd: Qd, to: SocketAddr) -> Result<Qt> {
         let queue = self.queues.get(qd)?;
         self.ops.reserve()?;
+        // Its deadline counts from now, not from the last wait.
+        self.reactor.refresh_clock();
         let backend = self.backends.get(queue.backend);
         backend.connect(queue.handle, to)?;
         match backend.connected(queue.handle) {

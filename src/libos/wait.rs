@@ -125,10 +125,12 @@ impl LibOs {
         if let Some(Work::Pop(mode)) = self.ops.first(*fifo) {
             match backend.pop(queue.handle, *mode) {
                 Poll::Ready(Ok(message)) => {
-                    self.counted.popped(message.len());
                     let outcome = if queue.datagrams {
-                        Outcome::Datagram(Datagram::from_chain(message))
+                        let datagram = Datagram::from_chain(message);
+                        self.counted.popped(datagram.len());
+                        Outcome::Datagram(datagram)
                     } else {
+                        self.counted.popped(message.len());
                         Outcome::Pop(message)
                     };
                     self.ops.freshen_first(fifo, outcome);

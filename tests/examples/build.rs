@@ -19,7 +19,7 @@ fn root() -> &'static Path {
 }
 
 /// The directory of this test, where cargo has put `libmargay.so` as well.
-fn library() -> PathBuf {
+pub fn library() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its path");
     let deps = test.parent().expect("a file has a directory");
     assert!(deps.join("libmargay.so").is_file(), "no libmargay.so in {}", deps.display());
@@ -103,7 +103,6 @@ fn c() -> &'static Path {
             .arg("-C")
             .arg(&directory)
             .arg(format!("CC={}", compiler()))
-            .arg(format!("LDFLAGS=-Wl,-rpath,{}", library().display()))
             .env("PKG_CONFIG_PATH", &directory)
             .env_remove("MAKEFLAGS")
             .env_remove("CFLAGS")

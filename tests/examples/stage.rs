@@ -35,6 +35,8 @@ impl Stage {
             command.args(["--timeout", OWN_SECONDS]);
         }
         command.args(options).env("XDG_RUNTIME_DIR", self.runtime.path()).env("LIBOS", libos).env_remove("CONFIG_PATH");
+        // Cargo's own path may have a library of another build in front.
+        command.env("LD_LIBRARY_PATH", build::library());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the example starts");
         let stdout = child.stdout.take().expect("standard output is piped");
@@ -82,7 +84,7 @@ impl Running {
         loop {
             match self.lines.recv_timeout(Duration::from_secs(SECONDS.into())) {
                 Ok(line) => {
-                    self.said += &format!("{line}\n");
+                    self.note(&line);
                     if let Some(place) = line.strip_prefix("serving at ") {
                         return place.to_owned();
                     }
@@ -111,6 +113,11 @@ impl Running {
         errors
     }
 
+    fn note(&mut self, line: &str) {
+        self.said.push_str(line);
+        self.said.push('\n');
+    }
+
     fn end(&mut self) -> (ExitStatus, String, String) {
         let mut status = None;
         for _ in 0..SECONDS * 100 {
@@ -127,7 +134,7 @@ impl Running {
         let status = self.child.wait().expect("a child can be waited for");
         // The end of the child is the end of its output.
         while let Ok(line) = self.lines.recv() {
-            self.said += &format!("{line}\n");
+            self.note(&line);
         }
         let errors = self.errors.take().map(|errors| errors.join().expect("a reader ends")).unwrap_or_default();
         assert!(!late, "{} was not done within {SECONDS} s: {}{errors}", self.name, self.said);

@@ -93,7 +93,8 @@ impl Connector {
             (State::Done | State::Failed(_), _) => self.state,
             (_, Event::Failed(error)) => State::Failed(error),
             (State::Asked, Event::Joined) => State::Done,
-            (State::Asked, Event::HungUp) => State::Failed(WENT_AWAY),
+            // While dialling: it took the connection, and was gone before the request was sent.
+            (State::Asked | State::Dialing(_), Event::HungUp) => State::Failed(WENT_AWAY),
             (State::Dialing(_), Event::Asked) => State::Asked,
             (State::Dialing(name), Event::Nobody | Event::Full) => {
                 self.full |= event == Event::Full;

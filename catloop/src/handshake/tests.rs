@@ -86,6 +86,9 @@ fn an_answer_that_does_not_come_and_one_that_cannot() {
     };
     assert_eq!(errno(asked().on(Event::Tick, START + LIMIT)), Some(Errno::TIMEDOUT));
     assert_eq!(errno(asked().on(Event::HungUp, START)), Some(Errno::CONNREFUSED));
+    let mut dialing = Connector::new(2, START, LIMIT);
+    dialing.on(Event::Tick, START);
+    assert_eq!(errno(dialing.on(Event::HungUp, START)), Some(Errno::CONNREFUSED), "gone before it could be asked");
     let broken = Error::new(Errno::PROTO, "broken");
     assert_eq!(asked().on(Event::Failed(broken), START), Action::Fail(broken));
     // It came in time, however late it is looked at.

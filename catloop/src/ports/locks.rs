@@ -138,6 +138,8 @@ impl LockFile {
 
 impl Drop for LockFile {
     fn drop(&mut self) {
+        // First: of two that leave at once, neither could get the byte for itself while the other still shares it.
+        self.unlock(PRESENCE);
         // The last one, and the name is this file's: nobody else can remove it now, for that takes the presence byte.
         if self.lock(PRESENCE, Hold::Exclusive) == Ok(true) && self.has_name() {
             // If it stays, the next one that leaves removes it.

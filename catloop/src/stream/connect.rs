@@ -121,6 +121,9 @@ impl Stream {
     /// The connection has an event while it is not joined. True if the connect has ended.
     pub fn answered(&mut self, handle: Handle, shared: &mut Shared) -> bool {
         let State::Connecting(attempt) = &mut self.state else { return false };
+        if !attempt.watched {
+            return false;
+        }
         let event = match recv_offer(&*attempt.socket) {
             Ok(None) => return false,
             Ok(Some((hello, memory))) => {

@@ -97,7 +97,8 @@ impl Stream {
         match &mut self.state {
             State::Connecting(attempt) => {
                 attempt.deadline = None;
-                self.went_on(handle, connect::Event::Tick, shared)
+                // The answer may be there since long before, if nobody has collected events for a while.
+                self.answered(handle, shared) || self.went_on(handle, connect::Event::Tick, shared)
             }
             State::Lingering(until) => {
                 *until = None;

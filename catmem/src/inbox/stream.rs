@@ -27,9 +27,10 @@ impl Inbox {
         Ok(buf.into())
     }
 
-    /// Tells the writer all that was read, however little: it may wait for that before it goes.
+    /// The end was read: tells the writer all that was, however little, and what is still held as it is dropped. It may wait
+    /// for that before it goes.
     pub(super) fn tell_all(&mut self) {
-        if self.ring.release().flush() {
+        if self.ring.release().finish() {
             self.bell.notify(CREDIT);
         }
     }

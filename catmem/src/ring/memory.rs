@@ -111,8 +111,9 @@ unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
         unsafe {
             let head = from.cast::<[u8; N]>().read();
             let tail = from.add(len - N).cast::<[u8; N]>().read();
-            to.cast::<[u8; N]>().write(head);
+            // The far end first: where the header's line is the near one, nobody takes it away between these and the header.
             to.add(len - N).cast::<[u8; N]>().write(tail);
+            to.cast::<[u8; N]>().write(head);
         }
     }
     // SAFETY: each arm has N <= len; the rest is the caller's promise.

@@ -26,6 +26,8 @@ pub struct Release<M> {
     done: Cell<u64>,
     /// What the writer has been told.
     given: Cell<u64>,
+    /// So many bytes have to come together before the writer is told.
+    batch: Cell<u64>,
     /// Free-running indices into `held`.
     first: Cell<u64>,
     last: Cell<u64>,
@@ -37,6 +39,7 @@ impl<M: Memory> Release<M> {
     /// Nothing read yet.
     pub fn new(memory: M) -> Self {
         Self {
+            batch: Cell::new(memory.capacity() as u64 / 8),
             memory,
             done: Cell::new(0),
             given: Cell::new(0),
@@ -115,7 +118,7 @@ impl<M: Memory> Release<M> {
             self.done.set(oldest.end);
             self.first.set(self.first.get() + 1);
         }
-        self.give(self.memory.capacity() as u64 / 8)
+        self.give(self.batch.get())
     }
 
     /// Tells the writer, if at least `batch` bytes have come together. True if so.
@@ -133,5 +136,11 @@ impl<M: Memory> Release<M> {
     /// something to tell.
     pub fn flush(&self) -> bool {
         self.give(1)
+    }
+
+    /// As [`flush`](Self::flush), now and whenever something that is held is released: nothing more will be read.
+    pub fn finish(&self) -> bool {
+        self.batch.set(1);
+        self.flush()
     }
 }

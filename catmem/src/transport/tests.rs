@@ -238,7 +238,7 @@ fn what_a_dead_peer_published_is_popped_before_the_error() {
 
 #[test]
 fn cold_pipes_wake_by_their_bells() {
-    const PIPES: usize = 3 * HOT_PIPES_MAX;
+    const PIPES: usize = HOT_PIPES_MAX + 2 * runtime::limits::ARMED_AT_ONCE;
     let directory = Scratch::new();
     let (mut creator, mut opener) = (Side::new(&directory), Side::new(&directory));
     creator.wakes.grow(PIPES);

@@ -7,6 +7,7 @@
 
 mod completion;
 mod datagram;
+mod fresh;
 mod list;
 mod sets;
 mod table;

@@ -4,6 +4,7 @@
 //! A slot is free, parked in its queue's FIFO, or done and linked into the list of whoever may take it: the list of all,
 //! or that of one wait set. A token names a slot and a generation; the generation changes when a completion is taken.
 
+use super::fresh::Fresh;
 use super::list::{List, NONE};
 use super::sets::Set;
 use super::{Completion, Datagram, Outcome};
@@ -73,39 +74,30 @@ pub(super) struct Slot {
     pub(super) finished: u64,
 }
 
-/// A completion without a slot. Its parts are read and written one by one: as a whole they would be copied in wider
-/// pieces than they were written in, and every such copy waits for the store buffer.
-#[derive(Debug)]
-struct Fresh {
-    /// `None`: there is none.
-    qt: Option<Qt>,
-    qd: Qd,
-    outcome: Outcome,
-}
-
 /// The operations of one LibOs.
 ///
 /// The operation that finished last, if it did so at once, stands in `fresh` and has no slot yet: its token names the
 /// first free slot. Mostly it is waited for next, and then it never needs one. Every other call gives it its slot first.
 #[derive(Debug)]
 pub struct Ops {
-    fresh: Fresh,
+    pub(super) fresh: Fresh,
     pub(super) slots: Vec<Slot>,
-    free: u32,
+    pub(super) free: u32,
     limit: usize,
     pub(super) done: List,
-    finished: u64,
+    pub(super) finished: u64,
     pub(super) sets: Vec<Set>,
     /// The number of the current `wait_any`, and the first of its tokens that finished.
     pub(super) call: u64,
     pub(super) hit: Option<u32>,
 }
 
-const STALE: Error = Error::new(Errno::INVAL, "this token is not pending: it was taken before or never given out");
+pub(super) const STALE: Error =
+    Error::new(Errno::INVAL, "this token is not pending: it was taken before or never given out");
 
 /// Generations go round, and leave out zero, so that no token is zero.
 #[inline]
-const fn next_generation(generation: u32) -> u32 {
+pub(super) const fn next_generation(generation: u32) -> u32 {
     match generation.wrapping_add(1) {
         0 => 1,
         next => next,
@@ -132,7 +124,7 @@ impl Ops {
 
     /// Takes a slot. `EAGAIN` when `limit` tokens are open: take completions first.
     #[inline]
-    fn take_slot(&mut self, qd: Qd, state: State) -> Result<u32> {
+    pub(super) fn take_slot(&mut self, qd: Qd, state: State) -> Result<u32> {
         if self.free == NONE {
             self.grow()?;
         }
@@ -147,7 +139,7 @@ impl Ops {
     }
 
     #[cold]
-    fn grow(&mut self) -> Result<()> {
+    pub(super) fn grow(&mut self) -> Result<()> {
         if self.slots.len() >= self.limit {
             return Err(Error::new(Errno::AGAIN, "too many operations are outstanding: wait for some first"));
         }
@@ -177,25 +169,6 @@ impl Ops {
         if self.free == NONE { self.grow() } else { Ok(()) }
     }
 
-    /// Gives the fresh completion its slot.
-    #[inline]
-    pub(super) fn settle(&mut self) {
-        if self.fresh.qt.is_some() {
-            self.settle_fresh();
-        }
-    }
-
-    #[inline(never)]
-    fn settle_fresh(&mut self) {
-        self.fresh.qt = None;
-        let (qd, outcome) = (self.fresh.qd, self.fresh.outcome.lift());
-        // It was there when the token was made, and nothing has taken a slot since.
-        let Ok(index) = self.take_slot(qd, State::Done(outcome)) else { return };
-        self.finished += 1;
-        self.slots[index as usize].finished = self.finished;
-        Self::link(&mut self.slots, &mut self.done, index);
-    }
-
     pub(super) fn link(slots: &mut [Slot], list: &mut List, index: u32) {
         slots[index as usize].prev = list.tail;
         slots[index as usize].next = NONE;
@@ -219,56 +192,6 @@ impl Ops {
         } else {
             slots[next as usize].prev = prev;
         }
-    }
-
-    /// An operation that finished at once.
-    ///
-    /// # Errors
-    /// `EAGAIN` when the limit of open tokens is reached.
-    pub fn finished(&mut self, qd: Qd, outcome: Outcome) -> Result<Qt> {
-        let qt = self.fresh(qd)?;
-        self.fresh.outcome = outcome;
-        Ok(qt)
-    }
-
-    /// A push that finished at once.
-    ///
-    /// # Errors
-    /// As [`finished`](Self::finished).
-    #[inline]
-    pub fn pushed(&mut self, qd: Qd) -> Result<Qt> {
-        self.fresh(qd)
-    }
-
-    /// A pop that finished at once.
-    ///
-    /// # Errors
-    /// As [`finished`](Self::finished).
-    #[inline]
-    pub fn popped(&mut self, qd: Qd, message: Sga) -> Result<Qt> {
-        let qt = self.fresh(qd)?;
-        // What was there is `Push`: nothing to drop.
-        core::mem::forget(core::mem::replace(&mut self.fresh.outcome, Outcome::Pop(message)));
-        Ok(qt)
-    }
-
-    /// The token of the first free slot, for a completion whose outcome is `Push` until it is said otherwise.
-    #[inline]
-    fn fresh(&mut self, qd: Qd) -> Result<Qt> {
-        // Mostly there is one, because the caller has asked `reserve` beforehand.
-        if self.fresh.qt.is_some() || self.free == NONE {
-            self.reserve_late()?;
-        }
-        let Some(slot) = self.slots.get(self.free as usize) else { return Err(STALE) };
-        let qt = Qt::new(self.free, slot.generation);
-        self.fresh.qt = Some(qt);
-        self.fresh.qd = qd;
-        Ok(qt)
-    }
-
-    #[cold]
-    fn reserve_late(&mut self) -> Result<()> {
-        self.reserve()
     }
 
     /// An operation that has to wait its turn, or for the transport.
@@ -365,29 +288,11 @@ impl Ops {
         if self.is_fresh(qt) { Ok(Some(self.take_fresh())) } else { self.take_settled(qt) }
     }
 
-    /// Whether this is the token of the fresh completion.
-    #[inline]
-    pub fn is_fresh(&self, qt: Qt) -> bool {
-        self.fresh.qt == Some(qt)
-    }
-
-    /// Takes the fresh completion. The caller knows that there is one; if not, what it gets has failed with `EINVAL`.
-    #[inline]
-    pub fn take_fresh(&mut self) -> Completion {
-        let Some(qt) = self.fresh.qt.take() else {
-            return Completion { qd: self.fresh.qd, qt: Qt::from_raw(0), outcome: Outcome::Failed(STALE) };
-        };
-        if let Some(slot) = self.slots.get_mut(qt.index()) {
-            slot.generation = next_generation(slot.generation);
-        }
-        Completion { qd: self.fresh.qd, qt, outcome: self.fresh.outcome.lift() }
-    }
-
     /// As [`take`](Self::take), for a token that is not the fresh one.
     ///
     /// # Errors
     /// As [`take`](Self::take).
-    fn take_settled(&mut self, qt: Qt) -> Result<Option<Completion>> {
+    pub(super) fn take_settled(&mut self, qt: Qt) -> Result<Option<Completion>> {
         self.settle();
         let index = self.index(qt)?;
         if !matches!(self.slots[index as usize].state, State::Done(_)) {
@@ -423,71 +328,6 @@ impl Ops {
             Some(slot) => fifo.head as usize == qt.index() && slot.generation == qt.generation() && slot.set == NONE,
             None => false,
         }
-    }
-
-    /// The FIFO's first operation has ended and is waited for: its completion becomes the fresh one.
-    #[inline]
-    pub fn freshen_first(&mut self, fifo: &mut Fifo, outcome: Outcome) {
-        self.settle();
-        let index = fifo.head;
-        if index == NONE {
-            return;
-        }
-        Self::unlink(&mut self.slots, fifo, index);
-        self.freshen_slot(index);
-        self.fresh.outcome = outcome;
-    }
-
-    /// The FIFO's first operation, a pop that is waited for, has got its message: frees its slot, and spends its token. The
-    /// completion does not go through the table. The caller has asked [`is_first`](Self::is_first).
-    #[inline(always)]
-    pub fn spend_first(&mut self, fifo: &mut Fifo) {
-        let index = fifo.head;
-        let Some(slot) = self.slots.get_mut(index as usize) else { return };
-        let next = core::mem::replace(&mut slot.next, self.free);
-        slot.generation = next_generation(slot.generation);
-        // A pop that is parked has nothing to drop.
-        debug_assert!(matches!(slot.state, State::Parked(Work::Pop(_))) && slot.set == NONE);
-        core::mem::forget(core::mem::replace(&mut slot.state, State::Free));
-        self.free = index;
-        fifo.head = next;
-        match self.slots.get_mut(next as usize) {
-            Some(slot) => slot.prev = NONE,
-            None => fifo.tail = NONE,
-        }
-    }
-
-    /// The queue of a token whose operation has just ended.
-    #[inline]
-    pub fn queue_of_spent(&self, qt: Qt) -> Qd {
-        self.slots.get(qt.index()).map_or(self.fresh.qd, |slot| slot.qd)
-    }
-
-    /// The completion of this token becomes the fresh one, if it has finished. False if it has not.
-    ///
-    /// # Errors
-    /// `EINVAL` for a token that is not pending.
-    pub fn freshen(&mut self, qt: Qt) -> Result<bool> {
-        if self.is_fresh(qt) {
-            return Ok(true);
-        }
-        let Some(Completion { qd, outcome, .. }) = self.take_settled(qt)? else { return Ok(false) };
-        // Taken: its slot is the first free one, one generation on. It is the fresh one's now, as it was before.
-        self.slots[qt.index()].generation = qt.generation();
-        self.fresh = Fresh { qt: Some(qt), qd, outcome };
-        Ok(true)
-    }
-
-    /// Frees a slot for the sake of the fresh completion, which keeps its token.
-    #[inline]
-    fn freshen_slot(&mut self, index: u32) {
-        let slot = &mut self.slots[index as usize];
-        self.fresh.qt = Some(Qt::new(index, slot.generation));
-        self.fresh.qd = slot.qd;
-        slot.set = NONE;
-        slot.next = self.free;
-        slot.state = State::Free;
-        self.free = index;
     }
 
     /// The queue and direction of a token that has not finished.

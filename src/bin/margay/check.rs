@@ -2,7 +2,7 @@
 //! `margay config check`: is a file right, and what is in force with it?
 
 use margay::Config;
-use margay::config::Spin;
+use margay::config::{BacklogFull, Spin};
 use std::path::Path;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub fn run(file: &Path) -> anyhow::Result<()> {
 /// The whole configuration, in the form of a file.
 fn effective(config: &Config) -> String {
     // In full, so that a new key does not compile before it is shown.
-    let Config { libos: _, wait, buffers: b, catmem: c, limits } = config;
+    let Config { libos: _, wait, buffers: b, catmem: c, catloop: s, limits } = config;
     let spin = match wait.spin {
         Spin::For(time) => duration(time),
         Spin::Forever => "forever".to_owned(),
@@ -25,6 +25,11 @@ fn effective(config: &Config) -> String {
         || "# not set: $XDG_RUNTIME_DIR/margay, or /tmp/margay-<uid>".to_owned(),
         |path| format!("{:?}", path.display().to_string()),
     );
+    let addresses: Vec<String> = s.addresses.iter().map(|address| format!("\"{address}\"")).collect();
+    let backlog_full = match s.backlog_full {
+        BacklogFull::Wait => "wait",
+        BacklogFull::Refuse => "refuse",
+    };
     format!(
         "libos: {}\n\
          wait:\n  spin: {spin}\n\
@@ -32,6 +37,8 @@ fn effective(config: &Config) -> String {
          oversize_limit: {}\n\
          catmem:\n  directory: {directory}\n  ring: {}\n  slot: {}\n  slots: {}\n  max_message: {}\n  \
          handshake_timeout: {}\n\
+         catloop:\n  addresses: [{}]\n  ring: {}\n  slot: {}\n  slots: {}\n  connect_timeout: {}\n  \
+         backlog_full: {backlog_full}\n  handshake_timeout: {}\n  datagram_ring: {}\n\
          limits:\n  queues: {}\n  operations: {}",
         config.libos_name(),
         size(b.small_size),
@@ -45,6 +52,13 @@ fn effective(config: &Config) -> String {
         c.slots,
         size(c.max_message),
         duration(c.handshake_timeout),
+        addresses.join(", "),
+        size(s.ring),
+        size(s.slot),
+        s.slots,
+        duration(s.connect_timeout),
+        duration(s.handshake_timeout),
+        size(s.datagram_ring),
         limits.queues,
         limits.operations,
     )
@@ -81,6 +95,9 @@ mod tests {
         assert_eq!(Config::from_yaml("shown", &effective(&config)).expect("the defaults"), config);
         config.catmem.directory = Some("/run/user/1000/a \"b\"".into());
         config.catmem.slots = 0;
+        config.catloop.addresses =
+            vec!["192.0.2.1".parse().expect("an address"), "fd00::1".parse().expect("an address")];
+        config.catloop.backlog_full = BacklogFull::Refuse;
         config.buffers.oversize_limit = 0;
         config.wait.spin = Spin::For(Duration::from_nanos(1_500));
         assert_eq!(Config::from_yaml("shown", &effective(&config)).expect("changed"), config);

@@ -4,6 +4,7 @@
 use crate::pin::Cores;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
+use std::time::Duration;
 
 const AFTER_HELP: &str = "\
 Exit codes:
@@ -12,7 +13,8 @@ Exit codes:
   2  the command line is wrong
 
 Environment:
-  CONFIG_PATH  YAML file that `demo` sets up its pipes from (docs/config.md has the keys)
+  CONFIG_PATH  YAML file that `demo` sets up its pipes and sockets from, and that tells `top` where to look
+               (docs/config.md has the keys)
   RUST_LOG     what to log to standard error, such as `debug`";
 
 const BENCH_HELP: &str = "\
@@ -35,7 +37,7 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Let two processes talk through shared memory, beside the kernel's Unix socket and pipe (about 10 s)
+    /// Let two processes talk through shared memory, beside the kernel's Unix socket, pipe and TCP (about 15 s)
     Demo {
         /// The two cores to run on, such as 0,2; two are chosen if left out
         #[arg(long, value_name = "A,B")]
@@ -47,6 +49,8 @@ pub enum Command {
         #[command(subcommand)]
         what: BenchCommand,
     },
+    /// Show the LibOses of this user on this host as they work: what they serve, how much goes through, what is dropped
+    Top(TopOptions),
     /// Work with configuration files
     Config {
         /// What to do with them.
@@ -68,6 +72,9 @@ pub enum BenchCommand {
     /// Shared-memory pipes: latency, rate, bandwidth and wake-up, each beside its limit and its goal (about half a minute)
     #[command(after_help = BENCH_HELP)]
     Catmem(BenchOptions),
+    /// Sockets over shared memory beside TCP over loopback: latency, rate, bandwidth, connections (about a minute)
+    #[command(after_help = BENCH_HELP)]
+    Catloop(BenchOptions),
 }
 
 /// How to measure, and where to put it.
@@ -79,12 +86,34 @@ pub struct BenchOptions {
     /// Draw the percentiles of the 64 B round trip as SVG
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
-    /// Fewer and shorter rounds: about five seconds, less steady figures
+    /// Fewer and shorter rounds: about ten seconds, less steady figures
     #[arg(long)]
     pub quick: bool,
     /// The two cores to run on, such as 0,2; two are chosen if left out
     #[arg(long, value_name = "A,B")]
     pub cores: Option<Cores>,
+}
+
+/// What to show, and how often.
+#[derive(Debug, Args)]
+pub struct TopOptions {
+    /// Seconds over which rates are taken, and between two tables: 0.2 to 3600
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    pub interval: Duration,
+    /// One table after one interval, and no more
+    #[arg(long)]
+    pub once: bool,
+    /// One line of JSON instead of each table
+    #[arg(long)]
+    pub json: bool,
+    /// The runtime directory to look into; the configuration's own if left out
+    #[arg(long, value_name = "FOLDER")]
+    pub directory: Option<PathBuf>,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<f64>().ok().filter(|seconds| (0.2..=3600.0).contains(seconds));
+    seconds.map(Duration::from_secs_f64).ok_or_else(|| "give a number of seconds from 0.2 to 3600".to_owned())
 }
 
 /// What to do with configuration files.
@@ -114,6 +143,14 @@ mod tests {
         for bad in ["0", "0,0", "a,b", "1,2,3", ""] {
             let told = Cli::try_parse_from(["margay", "demo", "--cores", bad]).expect_err(bad).to_string();
             assert!(told.contains("two different"), "{bad}: {told}");
+        }
+    }
+
+    #[test]
+    fn an_interval_is_a_number_of_seconds() {
+        assert_eq!(seconds("0.25"), Ok(Duration::from_millis(250)));
+        for bad in ["0.1", "3601", "-1", "NaN", "1s", ""] {
+            assert!(seconds(bad).is_err(), "{bad}");
         }
     }
 }

@@ -17,6 +17,11 @@ pub fn nanoseconds_since(start: Instant) -> u64 {
     u64::try_from(now().duration_since(start).as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// The time since this machine was started, as statistics are stamped with.
+pub fn since_boot() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap_or_default()
+}
+
 /// The processor time that this process has used so far, in user code and in the kernel.
 pub fn processor_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);

@@ -20,6 +20,12 @@ pub struct Effort {
 }
 
 impl Effort {
+    /// For items that take turns in many rounds.
+    pub fn for_rounds(quick: bool) -> Self {
+        let (blocks, timed_milliseconds) = if quick { (16, 4.0) } else { (32, 8.0) };
+        Self { blocks, milliseconds: 0.5, timed_milliseconds }
+    }
+
     /// Round trips over `kind`.
     pub fn round_trip(self, kind: Kind) -> Pattern {
         let nanoseconds = round_trip(kind);
@@ -53,7 +59,7 @@ fn round_trip(kind: Kind) -> f64 {
         Kind::TwoLine { .. } => 250.0,
         Kind::CopyRing { size, .. } => 300.0 + size as f64 / 5.0,
         Kind::Margay(how) => 350.0 + how.size as f64 / 4.0,
-        Kind::Futex | Kind::UnixSocket { .. } | Kind::KernelPipe { .. } => 15_000.0 + bytes(kind),
+        Kind::Futex | Kind::UnixSocket { .. } | Kind::KernelPipe { .. } | Kind::Tcp { .. } => 15_000.0 + bytes(kind),
     }
 }
 
@@ -62,13 +68,13 @@ fn one_way(kind: Kind) -> f64 {
         Kind::TwoLine { .. } | Kind::Futex => round_trip(kind) / 2.0,
         Kind::CopyRing { size, .. } => 20.0 + size as f64 / 10.0,
         Kind::Margay(how) => 40.0 + how.size as f64 / 8.0,
-        Kind::UnixSocket { .. } | Kind::KernelPipe { .. } => 1_000.0 + bytes(kind) / 2.0,
+        Kind::UnixSocket { .. } | Kind::KernelPipe { .. } | Kind::Tcp { .. } => 1_000.0 + bytes(kind) / 2.0,
     }
 }
 
 fn bytes(kind: Kind) -> f64 {
     match kind {
-        Kind::UnixSocket { size } | Kind::KernelPipe { size } => size as f64,
+        Kind::UnixSocket { size } | Kind::KernelPipe { size } | Kind::Tcp { size } => size as f64,
         _ => 0.0,
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `margay demo`: two processes talk, and everybody can see how fast.
 
-use crate::channel::{Kind, PipeUse, Read, Wait};
+use crate::channel::{Kind, MargayUse, Over, Read, Wait};
 use crate::cost::Effort;
 use crate::measure::histogram;
 use crate::pin::Cores;
@@ -31,11 +31,13 @@ pub fn run(cores: Option<Cores>) -> Result<()> {
     line.enable_steady_tick(Duration::from_millis(250));
     let mut table = table::new(&["", "message", "p50", "p99", "p99.9", "messages/s", "bytes/s"], 1);
     for size in SIZES {
-        let margay = PipeUse { size, read: Read::Copy, handed_over: false, wait: Wait::Configured };
+        let pipe = MargayUse { over: Over::Pipe, size, read: Read::Copy, handed_over: false, wait: Wait::Configured };
         let ways = [
-            ("Margay pipe", Kind::Margay(margay)),
+            ("Margay pipe", Kind::Margay(pipe)),
+            ("Margay socket", Kind::Margay(MargayUse { over: Over::Socket, ..pipe })),
             ("kernel pipe", Kind::KernelPipe { size }),
             ("Unix stream socket", Kind::UnixSocket { size }),
+            ("TCP over loopback", Kind::Tcp { size }),
         ];
         for (title, kind) in ways {
             let round_trips = watched(&mut pair, &line, kind, EFFORT.round_trip(kind))?;
@@ -59,7 +61,9 @@ pub fn run(cores: Option<Cores>) -> Result<()> {
     println!(
         "p50, p99, p99.9: round trips, each timed by itself. messages/s, bytes/s: one way, from server to client."
     );
-    println!("`margay bench catmem` compares the pipes with the limits of this machine.");
+    println!(
+        "`margay bench catmem` and `margay bench catloop` compare pipes and sockets with the limits of this machine."
+    );
     Ok(())
 }
 

@@ -4,7 +4,7 @@
 //! A block is timed as a whole, so that no clock is read between its messages; the first one warms up and does not
 //! count. Percentiles come from round trips with a reading of the clock before and after each.
 
-use crate::channel::Channel;
+use crate::channel::{Channel, Visits};
 use crate::clock;
 use crate::process::job::{Pattern, Report, Role};
 use crate::process::worker::Teller;
@@ -14,6 +14,8 @@ use std::time::Duration;
 
 /// The longest time that a histogram tells from longer ones, in nanoseconds.
 const LONGEST: u64 = 10_000_000_000;
+
+const NO_CHANNEL: &str = "this is not measured over one channel between two processes";
 
 /// An empty histogram of nanoseconds, three digits deep.
 pub fn histogram() -> Result<Histogram<u64>> {
@@ -39,7 +41,7 @@ fn serve(channel: &mut impl Channel, pattern: Pattern) -> Result<()> {
             channel.receive()
         }
         Pattern::Idle { .. } => channel.receive(),
-        Pattern::OneThread { .. } => Ok(()),
+        Pattern::OneThread { .. } | Pattern::Visits { .. } | Pattern::Crowd { .. } => bail!(NO_CHANNEL),
     }
 }
 
@@ -62,12 +64,12 @@ fn call(channel: &mut impl Channel, pattern: Pattern, teller: &mut Teller<'_>) -
             for _ in 0..timed {
                 times.saturating_record(round_trip(channel)?);
             }
-            Ok(Report { blocks, timed: recorded(&times) })
+            Ok(Report { timed: recorded(&times), ..Report::of_blocks(blocks) })
         }
         Pattern::OneWay { blocks, per_block } => {
             let blocks = in_blocks(blocks, per_block, teller, || channel.receive())?;
             channel.send()?;
-            Ok(Report { blocks, timed: Vec::new() })
+            Ok(Report::of_blocks(blocks))
         }
         Pattern::WakeUp { wakes, pause } => {
             let mut times = histogram()?;
@@ -83,7 +85,7 @@ fn call(channel: &mut impl Channel, pattern: Pattern, teller: &mut Teller<'_>) -
                 blocks.push(time as f64);
                 teller.block(time as f64)?;
             }
-            Ok(Report { blocks, timed: recorded(&times) })
+            Ok(Report { timed: recorded(&times), ..Report::of_blocks(blocks) })
         }
         Pattern::Idle { milliseconds } => {
             let time = Duration::from_millis(milliseconds.into());
@@ -92,10 +94,22 @@ fn call(channel: &mut impl Channel, pattern: Pattern, teller: &mut Teller<'_>) -
             let used = clock::processor_time().saturating_sub(used);
             let share = used.as_secs_f64() / clock::now().duration_since(start).as_secs_f64();
             channel.send()?;
-            Ok(Report { blocks: vec![share], timed: Vec::new() })
+            Ok(Report::of_blocks(vec![share]))
         }
-        Pattern::OneThread { .. } => bail!("one thread alone has no channel"),
+        Pattern::OneThread { .. } | Pattern::Visits { .. } | Pattern::Crowd { .. } => bail!(NO_CHANNEL),
     }
+}
+
+/// Runs one half of a measurement of connections that come and go.
+pub fn visits(side: &mut impl Visits, role: Role, pattern: Pattern, teller: &mut Teller<'_>) -> Result<Report> {
+    let Pattern::Visits { blocks, per_block } = pattern else { bail!("connections that come and go are visits") };
+    if role == Role::Client {
+        return in_blocks(blocks, per_block, teller, || side.visit()).map(Report::of_blocks);
+    }
+    for _ in 0..all(blocks, per_block) {
+        side.visit()?;
+    }
+    Ok(Report::default())
 }
 
 fn round_trip(channel: &mut impl Channel) -> Result<u64> {

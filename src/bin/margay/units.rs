@@ -16,6 +16,14 @@ pub fn bandwidth(bytes_per_second: f64) -> String {
     scaled(bytes_per_second, &[(1e9, "GB/s"), (1e6, "MB/s"), (1e3, "kB/s"), (1.0, "B/s")])
 }
 
+/// Any number of bytes as `9.83 GB`; decimal, as their rate is.
+pub fn bytes(bytes: f64) -> String {
+    if bytes < 1000.0 {
+        return format!("{bytes:.0} B");
+    }
+    scaled(bytes, &[(1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")])
+}
+
 /// Bytes as `64 B`, `16 KiB`.
 pub fn size(bytes: usize) -> String {
     if bytes >= 1024 && bytes.is_multiple_of(1024) { format!("{} KiB", bytes / 1024) } else { format!("{bytes} B") }
@@ -46,6 +54,7 @@ mod tests {
         assert_eq!(time(0.0), "0.00 ns");
         assert_eq!(rate(20_480_000.0), "20.5 M/s");
         assert_eq!(bandwidth(9.83e9), "9.83 GB/s");
+        assert_eq!((bytes(0.0), bytes(999.0), bytes(1234.0)), ("0 B".into(), "999 B".into(), "1.23 kB".into()));
         assert_eq!(size(64), "64 B");
         assert_eq!(size(65_536), "64 KiB");
     }

@@ -71,8 +71,8 @@ impl Report {
     /// # Panics
     /// If there was one.
     pub fn assert_no_pipes(&self) {
-        let pipes = self.left.iter().filter(|name| name.ends_with(".pipe")).count();
-        assert_eq!(pipes, 0, "names of pipes were left behind");
+        let pipes = self.left.iter().filter(|name| super::system::is_pipe(name));
+        assert_eq!(pipes.count(), 0, "names of pipes were left behind");
     }
 
     /// No file at all was left behind.

@@ -56,5 +56,10 @@ pub fn files(directory: &Path) -> Vec<String> {
 
 /// Names of pipes in a directory.
 pub fn pipes(directory: &Path) -> usize {
-    files(directory).iter().filter(|name| name.ends_with(".pipe")).count()
+    files(directory).iter().filter(|name| is_pipe(name)).count()
+}
+
+/// Whether a file with this name is a pipe.
+pub fn is_pipe(name: &str) -> bool {
+    Path::new(name).extension() == Some("pipe".as_ref())
 }

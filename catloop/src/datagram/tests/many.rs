@@ -4,7 +4,7 @@
 use super::*;
 use runtime::limits::{DATAGRAM_LOOKS, DATAGRAM_PEERS_MAX, HOT_PIPES_MAX};
 
-const PEERS: usize = 200;
+const PEERS: usize = 600;
 // Beyond what one look takes in.
 const _: () = assert!(PEERS > HOT_PIPES_MAX && PEERS > DATAGRAM_LOOKS);
 

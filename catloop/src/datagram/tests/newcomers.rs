@@ -6,8 +6,9 @@ use crate::handshake::Request;
 use crate::names::file_name;
 use catmem::layout::Layout;
 use catmem::mapping::Mapping;
+use catmem::ring::record::{HEADER, Kind as RecordKind, Record};
 use catmem::rendezvous::{Dial, Directory, Hello, send_bytes, send_offer};
-use runtime::limits::GREETINGS_MAX;
+use runtime::limits::{DATAGRAM_MAX, GREETINGS_MAX};
 use runtime::socket::Kind;
 use std::os::fd::OwnedFd;
 
@@ -142,6 +143,31 @@ fn who_breaks_the_rules_is_sent_away() {
     send_bytes(&connection, &ok).unwrap();
     send_offer(&connection, &good, &fd).unwrap();
     a.until(|a| a.peers(server) == 1);
+}
+
+#[test]
+fn one_that_publishes_more_than_a_datagram_is_sent_away() {
+    let total = (DATAGRAM_MAX as u64 + 1).to_ne_bytes();
+    let first = Record { kind: RecordKind::First, len: 16 };
+    let whole = Record { kind: RecordKind::Whole, len: DATAGRAM_MAX + 1 };
+    for record in [first, whole] {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut a, server) = node(&directory, PATIENCE);
+        let connection = connect(&directory);
+        let sizes = [catmem::rendezvous::Direction::new(17, 12, 0).unwrap(); 2];
+        let layout = Layout::new(sizes);
+        let (mapping, fd) = Mapping::create(layout.total).unwrap();
+        let file = std::fs::File::from(fd);
+        for (at, bytes) in [(HEADER, &total), (0, &record.encode().to_ne_bytes())] {
+            std::os::unix::fs::FileExt::write_all_at(&file, bytes, (layout.ring[0] + at) as u64).unwrap();
+        }
+        send_bytes(&connection, &request(Kind::Datagram, HERE)).unwrap();
+        let hello = Hello::new(sizes, mapping.len() as u64, false).unwrap();
+        send_offer(&connection, &hello, &OwnedFd::from(file)).unwrap();
+        a.until(|a| a.peers(server) == 1);
+        assert!(a.try_pop(server).is_none(), "{record:?}");
+        assert_eq!(a.peers(server), 0);
+    }
 }
 
 #[test]

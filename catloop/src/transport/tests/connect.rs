@@ -25,6 +25,25 @@ fn a_connect_completes_before_anybody_accepts() {
 }
 
 #[test]
+fn an_answer_in_time_counts_however_late_it_is_looked_at() {
+    let directory = directory();
+    let limit = Duration::from_millis(20);
+    let mut server = Side::new(&directory);
+    let mut client = Side::with(Settings { connect_timeout: limit, ..settings(directory.path()) });
+    let (listener, address) = server.listen("127.0.0.1:0", 1);
+    let connecting = client.begin(address);
+    assert!(finish(&mut [&mut server], |sides| sides[0].accept(listener)) != connecting);
+    // The application was busy; then timers fire before events are collected.
+    std::thread::sleep(2 * limit);
+    for _ in 0..2 {
+        client.reactor.refresh_clock();
+        client.reactor.run_tasks(64);
+        client.catloop.poll(&mut client.wakes);
+    }
+    assert_eq!(client.connected(connecting), Poll::Ready(Ok(())));
+}
+
+#[test]
 fn an_accept_that_came_first_is_woken() {
     let directory = directory();
     let (mut server, mut client) = (Side::new(&directory), Side::new(&directory));

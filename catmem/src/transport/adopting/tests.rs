@@ -141,6 +141,18 @@ fn leaving_waits_for_the_reader() {
 }
 
 #[test]
+fn what_is_held_beyond_the_end_is_told_when_it_is_dropped() {
+    let ([mut host, mut guest], [a, b]) = pair(Carries::Stream);
+    assert!(host.push(a, b"held").is_ready());
+    host.pipes.take_leave(a).unwrap();
+    let Poll::Ready(Ok(held)) = guest.pipes.pop(b, PopMode::InPlace) else { panic!("nothing to pop") };
+    assert_eq!(guest.pop(b), Poll::Ready(Ok(Vec::new())));
+    assert!(host.pipes.drained(a).is_pending(), "it is still read");
+    drop(held);
+    assert_eq!(host.pipes.drained(a), Poll::Ready(()));
+}
+
+#[test]
 fn an_abort_is_a_death() {
     let ([mut host, mut guest], [a, b]) = pair(Carries::Stream);
     assert!(host.push(a, b"before").is_ready());

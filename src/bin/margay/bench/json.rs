@@ -2,19 +2,21 @@
 //! A run as JSON, for programs.
 //!
 //! ```text
-//! { "schema": "margay-bench-catmem/1",      changes when a key changes its meaning or goes
+//! { "schema": "margay-bench-catmem/1",      or -catloop; changes when a key changes its meaning or goes
 //!   "version": "0.1.0", "quick": false, "rounds": 25,
 //!   "machine": { "processor", "kernel", "cores": [server, client] },
 //!   "goals": [ { "title", "series", "limit_series", "unit", "figure", "limit", "ratio", "asked", "bound", "holds" } ],
-//!   "series": [ { "key", "size", "unit", "median", "blocks": [..], "percentiles": { "50": 301, .. } } ] }
+//!   "series": [ { "key", "size", "unit", "median", "blocks": [..], "percentiles": { "50": 301, .. },
+//!                 "facts": { "shared bytes": 8192.0, .. } } ] }
 //! ```
 //! `unit` of a series is `ns` (per message or round trip) or `share` (of a core), that of a goal also `messages/s` or
-//! `bytes/s`. `ratio` is that of figure to limit within each round, and the median of these. `asked` is `ratio<=`, `ratio>=`, `figure<=`, `figure>=` or null, and `bound`
-//! what follows it. Percentiles are in nanoseconds, of what was timed one by one; those that too little was timed for
-//! are left out.
+//! `bytes/s`. `ratio` is that of figure to limit within each round, and the median of these; with `faster>=` it is that of
+//! limit to figure. `asked` is `ratio<=`, `ratio>=`, `faster>=`, `figure<=`, `figure>=` or null, and `bound` what follows
+//! it. Percentiles are in nanoseconds, of what was timed one by one; those that too little was timed for
+//! are left out. Facts are medians over the rounds: what a crowd of connections takes, for each of them.
 
 use super::Run;
-use super::catmem::{Asked, GOALS, Told};
+use super::plan::{Asked, Told};
 use super::report::judge;
 use super::stats::PERCENTILES;
 use anyhow::Result;
@@ -23,10 +25,11 @@ use serde_json::{Map, Value, json};
 /// The whole run.
 pub fn text(run: &Run) -> Result<String> {
     let mut goals = Vec::new();
-    for goal in &GOALS {
+    for goal in run.suite.goals {
         let verdict = judge(run, goal)?;
         let (asked, bound) = match goal.asked {
             Asked::TimesLimit(bound) => (Some("ratio<="), Some(bound)),
+            Asked::TimesFaster(bound) => (Some("faster>="), Some(bound)),
             Asked::OfLimit(bound) => (Some("ratio>="), Some(bound)),
             Asked::AtMost(bound) => (Some("figure<="), Some(bound)),
             Asked::AtLeast(bound) => (Some("figure>="), Some(bound)),
@@ -43,14 +46,16 @@ pub fn text(run: &Run) -> Result<String> {
             .iter()
             .filter_map(|&percentile| Some((percentile.to_string(), series.percentile(percentile)?.into())))
             .collect();
+        let facts: Map<String, Value> =
+            series.facts.keys().filter_map(|name| Some((name.clone(), series.fact(name)?.into()))).collect();
         let unit = if series.key.starts_with("margay/idle") { "share" } else { "ns" };
         json!({
             "key": series.key, "size": series.size, "unit": unit, "median": series.median(),
-            "blocks": series.blocks, "percentiles": percentiles,
+            "blocks": series.blocks, "percentiles": percentiles, "facts": facts,
         })
     });
     let all = json!({
-        "schema": "margay-bench-catmem/1", "version": env!("CARGO_PKG_VERSION"), "quick": run.quick,
+        "schema": format!("margay-bench-{}/1", run.suite.name), "version": env!("CARGO_PKG_VERSION"), "quick": run.quick,
         "rounds": run.rounds, "machine": run.machine, "goals": goals, "series": series.collect::<Vec<_>>(),
     });
     Ok(format!("{all:#}\n"))

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a run has measured, for people: three tables.
+//! What a run has measured, for people: goals, percentiles, rates, and where there are any, crowds of connections.
 
 use super::Run;
-use super::catmem::{Asked, GOALS, Goal, SIZES, Told};
+use super::plan::{Asked, Goal, SIZES, Told};
 use super::stats::{PERCENTILES, Series};
-use crate::{table, units};
+use crate::memory::{CLIENT, IDLE, KERNEL, SERVER, SHARED};
+use crate::{channel, table, units};
 use anyhow::{Context, Result};
 use std::fmt::Write;
 
@@ -14,7 +15,7 @@ pub struct Verdict {
     pub figure: f64,
     /// The limit's.
     pub limit: Option<f64>,
-    /// Time as a multiple of the limit's, or bandwidth and rate as a share of it.
+    /// Time as a multiple of the limit's (how many times faster, if that is asked), or bandwidth and rate as a share of it.
     pub ratio: Option<f64>,
     /// Whether it holds; `None` if nothing is asked.
     pub holds: Option<bool>,
@@ -32,16 +33,16 @@ pub fn judge(run: &Run, goal: &Goal) -> Result<Verdict> {
     let theirs = goal.limit.map(series).transpose()?;
     let figure = value(ours);
     let limit = theirs.map(value);
-    let ratio = theirs.map(|theirs| match goal.told {
-        Told::Time | Told::Share => ours.times(theirs),
-        Told::Rate | Told::Bandwidth => theirs.times(ours),
+    let ratio = theirs.map(|theirs| match (goal.told, goal.asked) {
+        (Told::Rate | Told::Bandwidth, _) | (_, Asked::TimesFaster(_)) => theirs.times(ours),
+        (Told::Time | Told::Share, _) => ours.times(theirs),
     });
     let holds = match (goal.asked, ratio) {
         (Asked::TimesLimit(most), Some(ratio)) => Some(ratio <= most),
-        (Asked::OfLimit(least), Some(ratio)) => Some(ratio >= least),
+        (Asked::OfLimit(least) | Asked::TimesFaster(least), Some(ratio)) => Some(ratio >= least),
         (Asked::AtMost(most), _) => Some(figure <= most),
         (Asked::AtLeast(least), _) => Some(figure >= least),
-        (Asked::Nothing | Asked::TimesLimit(_) | Asked::OfLimit(_), _) => None,
+        (Asked::Nothing | Asked::TimesLimit(_) | Asked::TimesFaster(_) | Asked::OfLimit(_), _) => None,
     };
     Ok(Verdict { figure, limit, ratio, holds })
 }
@@ -63,16 +64,27 @@ pub fn all(run: &Run) -> Result<String> {
     writeln!(text, "{}\n", percentiles(run))?;
     writeln!(text, "One way, messages and bytes per second\n")?;
     write!(text, "{}", one_way(run))?;
+    if !run.suite.crowds.is_empty() {
+        writeln!(
+            text,
+            "\n\nA server with many connections, {} of which work: time per message, there and back\n",
+            channel::WORKING
+        )?;
+        writeln!(text, "{}\n", crowds(run))?;
+        writeln!(text, "What an idle connection takes, and how many descriptors each side has for it\n")?;
+        write!(text, "{}", costs(run))?;
+    }
     Ok(text)
 }
 
 fn goals(run: &Run) -> Result<String> {
-    let mut table = table::new(&["", "limit", "margay", "ratio", "goal", ""], 1);
-    for goal in &GOALS {
+    let mut table = table::new(&[run.suite.columns[0], run.suite.columns[1], "margay", "ratio", "goal", ""], 1);
+    for goal in run.suite.goals {
         let verdict = judge(run, goal)?;
         let tell = |value| tell(goal.told, value);
         let asked = match goal.asked {
             Asked::TimesLimit(most) => format!("≤ {most:.2} ×"),
+            Asked::TimesFaster(least) => format!("≥ {least:.0} × faster"),
             Asked::OfLimit(least) => format!("≥ {least:.2}"),
             Asked::AtMost(most) => format!("≤ {}", tell(most)),
             Asked::AtLeast(least) => format!("≥ {}", tell(least)),
@@ -104,20 +116,13 @@ fn tell(told: Told, value: f64) -> String {
     }
 }
 
-/// What has percentiles, and what it is called.
-pub const TIMED: [(&str, &str); 4] = [
-    ("Margay", "margay/round trip/64"),
-    ("two cache lines (limit)", "two lines/round trip/8"),
-    ("kernel pipe", "kernel pipe/round trip/64"),
-    ("Unix stream socket", "unix socket/round trip/64"),
-];
-
 fn percentiles(run: &Run) -> String {
     let mut header = vec![String::new()];
     header.extend(PERCENTILES.map(|percentile| format!("p{percentile}")));
     header.push("block median".to_owned());
     let mut table = table::new(&header.iter().map(String::as_str).collect::<Vec<_>>(), 1);
-    for (title, series) in TIMED.iter().filter_map(|(title, key)| run.get(key).map(|series| (title, series))) {
+    for (title, series) in run.suite.timed.iter().filter_map(|(title, key)| run.get(key).map(|series| (title, series)))
+    {
         let mut row = vec![(*title).to_owned()];
         row.extend(PERCENTILES.map(|percentile| {
             series.percentile(percentile).map_or_else(|| "-".to_owned(), |value| units::time(value as f64))
@@ -130,19 +135,50 @@ fn percentiles(run: &Run) -> String {
 
 fn one_way(run: &Run) -> String {
     let mut table = table::new(&["", "64 B", "", "1 KiB", "", "16 KiB", "", "64 KiB", ""], 1);
-    for (title, name) in [
-        ("Margay", "margay"),
-        ("bare copy (limit)", "bare copy"),
-        ("kernel pipe", "kernel pipe"),
-        ("Unix stream socket", "unix socket"),
-    ] {
-        let mut row = vec![title.to_owned()];
+    for (title, name) in run.suite.one_way {
+        let mut row = vec![(*title).to_owned()];
         for series in SIZES.iter().filter_map(|size| run.get(&format!("{name}/one way/{size}"))) {
             let rate = 1e9 / series.median();
             row.push(units::rate(rate));
             row.push(units::bandwidth(rate * series.size as f64));
         }
         table.add_row(row);
+    }
+    table.trim_fmt()
+}
+
+fn crowds(run: &Run) -> String {
+    let mut header = vec!["waits with".to_owned()];
+    if let Some((_, keys)) = run.suite.crowds.first() {
+        header.extend(keys.iter().map(|key| format!("{} idle", run.get(key).and_then(idle).unwrap_or("-".to_owned()))));
+    }
+    let mut table = table::new(&header.iter().map(String::as_str).collect::<Vec<_>>(), 1);
+    for (title, keys) in run.suite.crowds {
+        let mut row = vec![(*title).to_owned()];
+        row.extend(keys.iter().filter_map(|key| run.get(key)).map(|series| units::time(series.median())));
+        table.add_row(row);
+    }
+    table.trim_fmt()
+}
+
+fn idle(series: &Series) -> Option<String> {
+    series.fact(IDLE).map(|idle| format!("{idle:.0}"))
+}
+
+/// The crowds that are large enough to tell what a single connection takes.
+fn costs(run: &Run) -> String {
+    let header = ["", "connections", "server", "client", "shared", "kernel", "in all", "descriptors"];
+    let mut table = table::new(&header, 1);
+    for (title, keys) in run.suite.crowds {
+        for series in keys[1..].iter().filter_map(|key| run.get(key)) {
+            let fact = |name: &str| series.fact(name).unwrap_or(0.0);
+            let side = |side: &str, what: &str| fact(&format!("{side} {what}"));
+            let parts = [side(SERVER, "private bytes"), side(CLIENT, "private bytes"), fact(SHARED), fact(KERNEL)];
+            let mut row = vec![(*title).to_owned(), idle(series).unwrap_or_default()];
+            row.extend(parts.iter().chain([&parts.iter().sum()]).map(|bytes| format!("{:.2} KiB", bytes / 1024.0)));
+            row.push(format!("{:.2}, {:.2}", side(SERVER, "descriptors"), side(CLIENT, "descriptors")));
+            table.add_row(row);
+        }
     }
     table.trim_fmt()
 }

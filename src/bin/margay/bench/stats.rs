@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Figures from blocks: medians, and percentiles of what was timed one by one.
 
-use super::catmem::Item;
+use super::plan::Item;
 use crate::measure::histogram;
 use crate::process::job::Report;
 use anyhow::Result;
 use hdrhistogram::Histogram;
+use std::collections::BTreeMap;
 
 /// The percentiles that are shown.
 pub const PERCENTILES: [f64; 5] = [50.0, 90.0, 99.0, 99.9, 99.99];
@@ -22,12 +23,21 @@ pub struct Series {
     pub rounds: Vec<f64>,
     /// What was timed one by one, in nanoseconds.
     pub timed: Histogram<u64>,
+    /// What else was found, in each round.
+    pub facts: BTreeMap<String, Vec<f64>>,
 }
 
 impl Series {
     /// An empty one.
     pub fn new(item: &Item) -> Result<Self> {
-        Ok(Self { key: item.key.clone(), size: item.size, blocks: Vec::new(), rounds: Vec::new(), timed: histogram()? })
+        Ok(Self {
+            key: item.key.clone(),
+            size: item.size,
+            blocks: Vec::new(),
+            rounds: Vec::new(),
+            timed: histogram()?,
+            facts: BTreeMap::new(),
+        })
     }
 
     /// Adds what a round gave.
@@ -37,6 +47,14 @@ impl Series {
         for &(value, count) in &report.timed {
             self.timed.saturating_record_n(value, count);
         }
+        for (name, &value) in &report.facts {
+            self.facts.entry(name.clone()).or_default().push(value);
+        }
+    }
+
+    /// The median of a fact over the rounds.
+    pub fn fact(&self, name: &str) -> Option<f64> {
+        self.facts.get(name).map(|values| median(values))
     }
 
     /// The median of the blocks.
@@ -89,8 +107,8 @@ mod tests {
         let item = Item { key: String::new(), size: 64, kind: Kind::Futex, pattern: Pattern::Idle { milliseconds: 0 } };
         let mut both = [Series::new(&item).expect("empty"), Series::new(&item).expect("empty")];
         for (speed, figure) in [(1.0, 1.5), (4.0, 1.5), (4.0, 1.5)] {
-            both[0].add(&Report { blocks: vec![100.0 * speed], timed: Vec::new() });
-            both[1].add(&Report { blocks: vec![100.0 * speed * figure], timed: Vec::new() });
+            both[0].add(&Report::of_blocks(vec![100.0 * speed]));
+            both[1].add(&Report::of_blocks(vec![100.0 * speed * figure]));
         }
         assert!((both[1].times(&both[0]) - 1.5).abs() < 1e-9);
     }
@@ -100,7 +118,7 @@ mod tests {
         let pattern = Pattern::Idle { milliseconds: 0 };
         let item = Item { key: "x".to_owned(), size: 64, kind: Kind::Futex, pattern };
         let mut series = Series::new(&item).expect("an empty series");
-        series.add(&Report { blocks: vec![1.0], timed: vec![(100, 990), (5_000, 10)] });
+        series.add(&Report { timed: vec![(100, 990), (5_000, 10)], ..Report::of_blocks(vec![1.0]) });
         assert_eq!(series.percentile(50.0), Some(100));
         assert!(series.percentile(99.9).is_some_and(|value| value.abs_diff(5_000) < 5));
         assert_eq!(series.percentile(99.99), None);

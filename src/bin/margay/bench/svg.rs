@@ -4,7 +4,6 @@
 //! To the right each step is ten times rarer (50, 90, 99, 99.9, 99.99 %), upwards each line is ten times slower.
 
 use super::Run;
-use super::report::TIMED;
 use super::stats::PERCENTILES;
 use crate::units;
 use anyhow::Result;
@@ -70,7 +69,9 @@ fn percentile_of(rarity: f64) -> f64 {
 }
 
 fn paint(area: &DrawingArea<SVGBackend<'_>, Shift>, run: &Run) -> Result<()> {
-    let lines: Vec<_> = TIMED
+    let lines: Vec<_> = run
+        .suite
+        .timed
         .iter()
         .zip(COLOURS)
         .filter_map(|((title, key), colour)| Some((*title, colour, points(run.get(key)?))))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What the kernel has for two processes of one host: a Unix stream socket and pipes. Blocking calls, sizes of the
+//! What the kernel has for two processes of one host: a Unix stream socket, pipes, TCP. Blocking calls, sizes of the
 //! kernel's buffers as they are by default, one write and one read per message as far as the kernel allows.
 
 use super::Channel;
@@ -8,6 +8,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::fs::File;
 use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 
@@ -30,6 +31,27 @@ pub fn pipe_descriptors() -> Result<[Vec<OwnedFd>; 2]> {
     let pipe = || pipe_with(PipeFlags::CLOEXEC).context("cannot make a pipe");
     let ((read_a, write_a), (read_b, write_b)) = (pipe()?, pipe()?);
     Ok([vec![read_a, write_b], vec![read_b, write_a]])
+}
+
+/// A TCP socket that listens on a free port of the loopback interface.
+pub fn loopback_listener() -> Result<TcpListener> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot listen on the loopback interface")
+}
+
+/// Both ends of a TCP connection over the loopback interface.
+pub fn tcp_descriptors() -> Result<[Vec<OwnedFd>; 2]> {
+    let listener = loopback_listener()?;
+    let client = TcpStream::connect(listener.local_addr()?).context("cannot connect over the loopback interface")?;
+    let (server, _) = listener.accept().context("cannot accept over the loopback interface")?;
+    Ok([vec![server.into()], vec![client.into()]])
+}
+
+/// One end of a TCP connection.
+pub fn tcp(fd: OwnedFd, size: usize) -> Result<Kernel<TcpStream, TcpStream>> {
+    let reader = TcpStream::from(fd);
+    reader.set_nodelay(true).context("cannot set TCP_NODELAY")?;
+    let writer = reader.try_clone().context("cannot use a socket twice")?;
+    Ok(Kernel { reader, writer, message: vec![7; size] })
 }
 
 /// One end of a pair of sockets.

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What carries messages between the two processes: a Margay pipe, what the kernel has, and bare shared memory as the
-//! limit of what any of them can reach.
+//! What carries messages between the two processes: a Margay pipe or socket, what the kernel has, and bare shared memory
+//! as the limit of what any of them can reach.
 
 mod copy_ring;
+mod crowd;
 mod futex;
 mod kernel;
-mod pipe;
+mod margay;
 mod shared;
 mod two_line;
+mod visits;
 
 use crate::measure;
 use crate::process::job::{Job, Pattern, Report, Role};
@@ -15,6 +17,8 @@ use crate::process::worker::Teller;
 use crate::units;
 use anyhow::{Context, Result, bail};
 use catmem::mapping::Mapping;
+use crowd::Crowd;
+pub use crowd::WORKING;
 use serde::{Deserialize, Serialize};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -27,10 +31,21 @@ pub trait Channel {
     /// Takes one message.
     fn receive(&mut self) -> Result<()>;
 
+    /// Waits for the other side to come, where that is a step of its own.
+    fn meet(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// Waits for so long for a message that does not come.
     fn wait_in_vain(&mut self, _time: Duration) -> Result<()> {
-        bail!("only a Margay pipe can wait without being held up")
+        bail!("only Margay can wait without being held up")
     }
+}
+
+/// One side of connections that come and go.
+pub trait Visits {
+    /// One connection, from its beginning to its end.
+    fn visit(&mut self) -> Result<()>;
 }
 
 /// What the reader does with a message.
@@ -42,9 +57,29 @@ pub enum Read {
     InPlace,
 }
 
-/// How a Margay pipe is used.
+/// What of Margay's carries the messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PipeUse {
+pub enum Over {
+    /// A pipe.
+    Pipe,
+    /// A stream socket of catloop.
+    Socket,
+}
+
+/// How a server takes the completions of many connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Batch {
+    /// One at a time from a wait set.
+    Set,
+    /// With `wait_next_n`.
+    Next,
+}
+
+/// How a Margay pipe or socket is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MargayUse {
+    /// Which of the two.
+    pub over: Over,
     /// Bytes per message.
     pub size: usize,
     /// What the reader does.
@@ -55,7 +90,7 @@ pub struct PipeUse {
     pub wait: Wait,
 }
 
-/// How the two sides of a Margay pipe wait.
+/// How the two sides of a Margay pipe or socket wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Wait {
     /// As the configuration says that `CONFIG_PATH` names.
@@ -95,14 +130,19 @@ pub enum Kind {
         /// Bytes per message.
         size: usize,
     },
-    /// A Margay pipe.
-    Margay(PipeUse),
+    /// TCP over the loopback interface, without delay of small segments.
+    Tcp {
+        /// Bytes per message.
+        size: usize,
+    },
+    /// A Margay pipe or socket.
+    Margay(MargayUse),
 }
 
 impl Kind {
-    /// A Margay pipe whose sides poll, read by copying.
-    pub fn margay(size: usize) -> Self {
-        Self::Margay(PipeUse { size, read: Read::Copy, handed_over: false, wait: Wait::Poll })
+    /// A Margay pipe or socket whose sides poll, read by copying.
+    pub fn margay(over: Over, size: usize) -> Self {
+        Self::Margay(MargayUse { over, size, read: Read::Copy, handed_over: false, wait: Wait::Poll })
     }
 
     /// What people call it.
@@ -115,13 +155,15 @@ impl Kind {
             Self::Futex => "bare futex".to_owned(),
             Self::UnixSocket { size } => format!("Unix stream socket, {}", units::size(size)),
             Self::KernelPipe { size } => format!("kernel pipe, {}", units::size(size)),
-            Self::Margay(PipeUse { size, .. }) => format!("Margay pipe, {}", units::size(size)),
+            Self::Tcp { size } => format!("TCP over loopback, {}", units::size(size)),
+            Self::Margay(MargayUse { over: Over::Pipe, size, .. }) => format!("Margay pipe, {}", units::size(size)),
+            Self::Margay(MargayUse { over: Over::Socket, size, .. }) => format!("Margay socket, {}", units::size(size)),
         }
     }
 }
 
 /// What each side needs to reach the other, made by whoever starts them.
-pub fn descriptors(kind: Kind) -> Result<[Vec<OwnedFd>; 2]> {
+pub fn descriptors(kind: Kind, pattern: Pattern) -> Result<[Vec<OwnedFd>; 2]> {
     let memory = |len| -> Result<[Vec<OwnedFd>; 2]> {
         let (_, fd) = Mapping::create(len).context("cannot make shared memory")?;
         Ok([vec![fd.try_clone()?], vec![fd]])
@@ -132,20 +174,35 @@ pub fn descriptors(kind: Kind) -> Result<[Vec<OwnedFd>; 2]> {
         Kind::Futex => memory(futex::LEN),
         Kind::UnixSocket { .. } => kernel::socket_descriptors(),
         Kind::KernelPipe { .. } => kernel::pipe_descriptors(),
+        Kind::Tcp { .. } if matches!(pattern, Pattern::Visits { .. }) => visits::Tcp::descriptors(),
+        Kind::Tcp { .. } => kernel::tcp_descriptors(),
         Kind::Margay(_) => Ok([Vec::new(), Vec::new()]),
     }
 }
 
 /// Does one half of a measurement.
 pub fn perform(job: &Job, descriptors: Vec<OwnedFd>, teller: &mut Teller<'_>) -> Result<Report> {
-    if let (Kind::Margay(how), Pattern::OneThread { blocks, per_block }) = (job.kind, job.pattern) {
-        teller.ready()?;
-        return match job.role {
-            Role::Server => Ok(Report::default()),
-            Role::Client => pipe::one_thread(&job.place, how, blocks, per_block, teller),
-        };
+    let (role, place) = (job.role, &job.place);
+    match (job.kind, job.pattern) {
+        (Kind::Margay(how), Pattern::OneThread { blocks, per_block }) => {
+            teller.ready()?;
+            return match role {
+                Role::Server => Ok(Report::default()),
+                Role::Client => margay::one_thread(place, how, blocks, per_block, teller),
+            };
+        }
+        (Kind::Margay(how), Pattern::Crowd { idle, batch, blocks, per_block }) => {
+            let crowd = Crowd { place, how, idle, batch, blocks, per_block };
+            return if role == Role::Server { crowd.serve(teller) } else { crowd.call(teller) };
+        }
+        (Kind::Margay(how), Pattern::Visits { .. }) => {
+            return visit(visits::Margay::new(place, role, how)?, job, teller);
+        }
+        (Kind::Tcp { .. }, Pattern::Visits { .. }) => {
+            return visit(visits::Tcp::new(one(descriptors)?, role)?, job, teller);
+        }
+        _ => {}
     }
-    let role = job.role;
     match job.kind {
         Kind::TwoLine { loaded } => run(two_line::TwoLine::new(&one(descriptors)?, role, loaded)?, job, teller),
         Kind::CopyRing { size, read } => {
@@ -154,7 +211,8 @@ pub fn perform(job: &Job, descriptors: Vec<OwnedFd>, teller: &mut Teller<'_>) ->
         Kind::Futex => run(futex::Futex::new(&one(descriptors)?, role)?, job, teller),
         Kind::UnixSocket { size } => run(kernel::socket(one(descriptors)?, size)?, job, teller),
         Kind::KernelPipe { size } => run(kernel::pipe(descriptors, size)?, job, teller),
-        Kind::Margay(how) => run(pipe::Pipe::new(&job.place, role, how)?, job, teller),
+        Kind::Tcp { size } => run(kernel::tcp(one(descriptors)?, size)?, job, teller),
+        Kind::Margay(how) => run(margay::Margay::new(place, role, how)?, job, teller),
     }
 }
 
@@ -162,7 +220,15 @@ fn run(mut channel: impl Channel, job: &Job, teller: &mut Teller<'_>) -> Result<
     if job.role == Role::Server {
         teller.ready()?;
     }
+    channel.meet()?;
     measure::run(&mut channel, job.role, job.pattern, teller)
+}
+
+fn visit(mut side: impl Visits, job: &Job, teller: &mut Teller<'_>) -> Result<Report> {
+    if job.role == Role::Server {
+        teller.ready()?;
+    }
+    measure::visits(&mut side, job.role, job.pattern, teller)
 }
 
 fn one(descriptors: Vec<OwnedFd>) -> Result<OwnedFd> {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the two processes are told to do, and what they answer: one JSON message each.
 
-use crate::channel::Kind;
+use crate::channel::{Batch, Kind};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Which half of a measurement a process is. The client measures.
@@ -47,6 +48,24 @@ pub enum Pattern {
         /// Messages in each.
         per_block: u32,
     },
+    /// Connections one after the other: made, accepted, closed by the server, the end read and closed by the client.
+    Visits {
+        /// Blocks that count.
+        blocks: u32,
+        /// Connections in each.
+        per_block: u32,
+    },
+    /// Round trips on a few connections of a server that waits for all of its connections at once.
+    Crowd {
+        /// Connections on which nothing happens.
+        idle: u32,
+        /// How the server takes completions.
+        batch: Batch,
+        /// Blocks that count.
+        blocks: u32,
+        /// Messages in each.
+        per_block: u32,
+    },
     /// Nothing comes; the figure is the share of a core that waiting takes.
     Idle {
         /// For so long.
@@ -67,13 +86,15 @@ pub struct Job {
     pub place: Place,
 }
 
-/// Where the two sides of a Margay pipe meet.
+/// Where the two sides of a Margay pipe or connection meet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// A private folder.
     pub directory: PathBuf,
     /// A name in it that no other measurement has.
     pub name: String,
+    /// A port that no other measurement has.
+    pub port: u16,
 }
 
 /// What a process says about its job.
@@ -96,11 +117,20 @@ pub struct Progress {
     pub nanoseconds: f64,
 }
 
-/// What the client has measured; the server's is empty.
+/// What the client has measured; the server has no figures, but may have facts.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// One figure per block: nanoseconds per message or round trip; for [`Pattern::Idle`] the share of a core.
     pub blocks: Vec<f64>,
     /// Of those that were timed one by one: nanoseconds, and how often.
     pub timed: Vec<(u64, u64)>,
+    /// What else was found, by name.
+    pub facts: BTreeMap<String, f64>,
+}
+
+impl Report {
+    /// Nothing but figures of blocks.
+    pub fn of_blocks(blocks: Vec<f64>) -> Self {
+        Self { blocks, ..Self::default() }
+    }
 }
