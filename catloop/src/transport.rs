@@ -55,7 +55,8 @@ impl Catloop {
         if let (true, Ok(listener)) = (made, sockets.get(handle)) {
             wakes.wake(listener.queue, Direction::Pop);
         }
-        if budget == 0 {
+        // Once: in one look each listener has one turn.
+        if budget == 0 && !busy.contains(&handle) {
             busy.push(handle);
         }
     }
@@ -68,7 +69,9 @@ impl Catloop {
             let Ok(stream) = self.sockets.get(handle) else { continue };
             if let State::Listening(listening) = &mut stream.state {
                 listening.door.tick(handle, &mut self.guests, &mut self.shared);
-                self.busy.push(handle);
+                if !self.busy.contains(&handle) {
+                    self.busy.push(handle);
+                }
             } else if stream.tick(handle, &mut self.shared) {
                 wake_both(stream, wakes);
             }

@@ -39,10 +39,12 @@ pub const RECORDS_PER_LOOK: usize = 16;
 pub const GREETINGS_MAX: usize = 256;
 /// Connectors that wait in the kernel for a listener; more try again until their time is over (`ETIMEDOUT`).
 pub const KNOCKING_MAX: i32 = 4096;
+/// Connections that wait to be accepted at a listener, whatever backlog it asks for (no error, as on Linux).
+pub const BACKLOG_MAX: usize = 4096;
 /// Connectors that a listener takes in one look.
 pub const TAKEN_PER_LOOK: usize = 64;
 /// Names in the runtime directory that are looked at for dead owners when it is opened.
-pub const NAMES_SWEPT_MAX: usize = 64;
+pub const NAMES_SWEPT_MAX: usize = 256;
 /// Pages of statistics that one reading looks at; more are not shown.
 pub const STATISTICS_PAGES_MAX: usize = 4096;
 /// Deadlines that one look serves.

@@ -16,6 +16,7 @@ impl LibOs {
     ///
     /// - `Write`: the peer reads the end after everything that was pushed before; pops go on here.
     /// - `Read`: pops here give the end once, then `EPIPE`, whatever the peer has pushed or will push; it is not told.
+    /// - `Both`: what of the two has not been done yet.
     ///
     /// # Errors
     /// `EBADF`; `EPIPE` if it was shut down so before, or the peer has gone; `EAGAIN` too many tokens are open. Sockets:
@@ -39,10 +40,18 @@ impl LibOs {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn shutdown(&mut self, qd: Qd, how: Shutdown) -> Result<()> {
-        if how != Shutdown::Write {
-            self.stop_reading(qd)?;
+        match how {
+            Shutdown::Read => self.stop_reading(qd),
+            Shutdown::Write => self.stop_writing(qd),
+            Shutdown::Both => {
+                let queue = self.queues.get(qd)?;
+                let (read, written) = (queue.deaf != Deaf::No, queue.shut);
+                if !read || written {
+                    self.stop_reading(qd)?;
+                }
+                if written { Ok(()) } else { self.stop_writing(qd) }
+            }
         }
-        if how == Shutdown::Read { Ok(()) } else { self.stop_writing(qd) }
     }
 
     fn stop_reading(&mut self, qd: Qd) -> Result<()> {
@@ -144,7 +153,8 @@ impl LibOs {
     }
 
     /// Ends an operation early: its token completes with `ECANCELED`. Of a message that was being pushed, the peer of a
-    /// pipe sees all or nothing; on a stream socket what was sent stays sent. A close that is pending is undone.
+    /// pipe sees all or nothing; on a stream socket what was sent stays sent. A close that
+    /// is pending is undone; that of a socket that lingers has ended the stream already, and only the waiting is.
     ///
     /// # Errors
     /// `EINVAL` the token is not pending; `EALREADY` the operation has finished: wait for it.

@@ -61,7 +61,8 @@ impl LibOs {
     /// # Errors
     /// `EBADF`; `EINVAL` empty message (a datagram may be empty); `EPIPE` after [`shutdown`](Self::shutdown); `EAGAIN` too many tokens are open;
     /// `ENOBUFS` no buffer to copy the bytes into. What goes wrong later comes with the completion: `EPIPE` the peer has
-    /// closed, `ECONNRESET` it died, `EPROTO` it broke the rules, `EMSGSIZE` the message is over the configured limit.
+    /// closed, `ECONNRESET` it died, `EPROTO` it broke the rules, `EMSGSIZE` the message is over the configured limit. Sockets:
+    /// `ENOTCONN`; datagram sockets: `EDESTADDRREQ` not connected, `ECONNREFUSED` nobody was there for an earlier one.
     ///
     /// ```
     /// # use margay::{Config, LibOs, Outcome};
@@ -122,7 +123,7 @@ impl LibOs {
     /// # Errors
     /// `EBADF`; `EINVAL` for a size of zero; `EAGAIN` too many tokens are open. With the completion: `ECONNRESET` the peer
     /// died and all that it had published was popped, `EPROTO` it broke the rules, `ENOBUFS` no buffer for the message,
-    /// which is still there.
+    /// which is still there. Sockets: `ENOTCONN`.
     ///
     /// ```
     /// # use margay::{Config, LibOs};

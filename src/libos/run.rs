@@ -69,6 +69,10 @@ impl LibOs {
     /// The clock, coroutines and timers, what was submitted, then a look.
     pub(super) fn round(&mut self) {
         self.reactor.refresh_clock();
+        if self.reactor.has_ready_tasks() {
+            // A deadline may have passed while the application computed: what came before it is heard first.
+            self.collect(Some(Duration::ZERO));
+        }
         if self.stats.is_due(self.reactor.now()) {
             self.publish();
         }

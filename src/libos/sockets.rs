@@ -6,6 +6,7 @@ use super::{IntoMessage, LibOs, SHUT};
 use core::net::SocketAddr;
 use core::task::Poll;
 use core::time::Duration;
+use runtime::limits::BACKLOG_MAX;
 use runtime::op::{Datagram, Direction, Outcome, Work};
 use runtime::socket::{Domain, Kind, OptionName, SocketOption};
 use runtime::{Errno, Error, Qd, Qt, Result};
@@ -83,7 +84,7 @@ impl LibOs {
         self.backends.get(queue.backend).bind(queue.handle, address)
     }
 
-    /// Lets others connect to a bound stream socket. At most `backlog` connections (at least one) wait to be accepted;
+    /// Lets others connect to a bound stream socket. At most `backlog` connections (1 to 4,096) wait to be accepted;
     /// who comes beyond that waits, or is refused, as the configuration says.
     ///
     /// # Errors
@@ -102,14 +103,15 @@ impl LibOs {
     /// ```
     pub fn listen(&mut self, qd: Qd, backlog: usize) -> Result<()> {
         let queue = self.queues.get(qd)?;
-        self.backends.get(queue.backend).listen(queue.handle, backlog.max(1))
+        self.backends.get(queue.backend).listen(queue.handle, backlog.clamp(1, BACKLOG_MAX))
     }
 
     /// Accepts one connection of a listening socket: completes with [`Outcome::Accept`] and the connection's queue.
     ///
     /// # Errors
     /// `EBADF`; `EINVAL` the socket does not listen; `EOPNOTSUPP` no stream socket; `EAGAIN` too many tokens are open.
-    /// With the completion: `EMFILE` too many queues are open; the connection then waits on. See
+    /// With the completion: `EMFILE` too many queues are open; the connection then waits on, and every accept that is pending
+    /// ends so. See
     /// [`socket`](Self::socket) for an example.
     ///
     /// ```
@@ -159,7 +161,8 @@ impl LibOs {
     /// `EBADF`; `EAFNOSUPPORT` an address of the other family; `EALREADY` it is connecting; `EISCONN` it is connected;
     /// `EADDRNOTAVAIL` port 0, or no local port is free; `ENETUNREACH` not an address that this back end reaches;
     /// `EOPNOTSUPP` it listens, or is no socket; `EAGAIN` too many tokens are open. With the completion: `ECONNREFUSED`
-    /// nobody listens there; `ETIMEDOUT` the backlog was full for too long; `EACCES` it belongs to another user. See
+    /// nobody listens there; `ETIMEDOUT` the backlog was full for too long; `EACCES` it belongs to another user; `ENOBUFS` the
+    /// listener has no memory or descriptors left. See
     /// [`socket`](Self::socket) for an example.
     ///
     /// ```
@@ -191,8 +194,9 @@ impl LibOs {
     /// # Errors
     /// `EBADF`; `EOPNOTSUPP` the queue is no datagram socket; `EPIPE` after [`shutdown`](Self::shutdown); `EAGAIN` too
     /// many tokens are open; `ENOBUFS` no buffer to copy the bytes into. With the completion: `EAFNOSUPPORT` an address of
-    /// the other family; `EMSGSIZE` too long for a datagram; `ENETUNREACH` not an address that this back end reaches. A
-    /// datagram that nobody takes is lost without an error.
+    /// the other family; `EMSGSIZE` too long for a datagram; `ENETUNREACH` not an address that this back end reaches;
+    /// `EADDRNOTAVAIL` port 0, or no local port is free; `ECONNREFUSED` a connected socket's peer was not there for an
+    /// earlier one. A datagram that nobody takes is lost without an error.
     ///
     /// ```
     /// # use margay::{Config, Domain, Kind, LibOs};

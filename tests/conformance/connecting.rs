@@ -8,7 +8,6 @@ use crate::subject::{
     push_stream, push_until_it_fails, read_end, wait,
 };
 use core::time::Duration;
-use margay::config::BacklogFull;
 use margay::{Errno, LibOs, Outcome, Qd, Qt};
 
 const STEP: usize = 0;

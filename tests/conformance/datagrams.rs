@@ -2,8 +2,8 @@
 //! Datagram sockets: each message whole, with its sender's address, from whom it should be. What is lost is in `losses`.
 
 use crate::harness::bytes::{matches, message};
-use crate::harness::{LIMIT, Role, done};
-use crate::subject::{Side, Subject, close, ends_with, errno, fails, poll_until, wait, with_ip};
+use crate::harness::{LIMIT, done};
+use crate::subject::{Side, Subject, close, ends_with, errno, fails, wait, with_ip};
 use core::net::SocketAddr;
 use core::time::Duration;
 use margay::{Datagram, Errno, LibOs, Outcome, Qd, Qt, Sga};

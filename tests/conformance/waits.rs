@@ -2,9 +2,8 @@
 //! Waiting, over sockets and pipes together: which completion comes, that no token starves, and what a timeout leaves.
 
 use crate::harness::{LIMIT, done, pop_message, push_message};
-use crate::subject::{Side, Subject, accept, close, connected, ends_with, errno, poll_until, wait};
+use crate::subject::{Side, Subject, accept, close, ends_with, errno, poll_until, wait};
 use core::time::Duration;
-use margay::config::Spin;
 use margay::{Errno, LibOs, Outcome, Qd, Qt};
 use std::collections::HashMap;
 

@@ -143,11 +143,12 @@ fn answer(guest: OwnedFd, request: Request, accepted: &Stream, shared: &mut Shar
     let handle = shared.pipes.reserve(NOBODYS, None);
     let made = sizes(request, accepted, shared)
         .and_then(|sizes| shared.pipes.host(handle, &guest, sizes, request.membarrier, Carries::Stream))
+        // This can lack something too: of one user only so many descriptors may be on their way (`ETOOMANYREFS`).
+        .and_then(|(hello, memory)| send_offer(&*guest, &hello, memory))
         .inspect_err(|_| {
             // It may be gone already; then nobody is left to be told.
             let _ = send_refusal(&*guest, Errno::NOBUFS);
-        })
-        .and_then(|(hello, memory)| send_offer(&*guest, &hello, memory));
+        });
     match made {
         Ok(()) => Ok(handle),
         Err(error) => {

@@ -72,7 +72,7 @@ pub enum BenchCommand {
     /// Shared-memory pipes: latency, rate, bandwidth and wake-up, each beside its limit and its goal (about half a minute)
     #[command(after_help = BENCH_HELP)]
     Catmem(BenchOptions),
-    /// Sockets over shared memory beside TCP over loopback: latency, rate, bandwidth, connections (about a minute)
+    /// Sockets over shared memory beside TCP over loopback: latency, rate, bandwidth, connections (about 90 s)
     #[command(after_help = BENCH_HELP)]
     Catloop(BenchOptions),
 }

@@ -6,8 +6,8 @@ use crate::handshake::Request;
 use crate::names::file_name;
 use catmem::layout::Layout;
 use catmem::mapping::Mapping;
-use catmem::ring::record::{HEADER, Kind as RecordKind, Record};
 use catmem::rendezvous::{Dial, Directory, Hello, send_bytes, send_offer};
+use catmem::ring::record::{HEADER, Kind as RecordKind, Record};
 use runtime::limits::{DATAGRAM_MAX, GREETINGS_MAX};
 use runtime::socket::Kind;
 use std::os::fd::OwnedFd;
@@ -163,7 +163,7 @@ fn one_that_publishes_more_than_a_datagram_is_sent_away() {
         }
         send_bytes(&connection, &request(Kind::Datagram, HERE)).unwrap();
         let hello = Hello::new(sizes, mapping.len() as u64, false).unwrap();
-        send_offer(&connection, &hello, &OwnedFd::from(file)).unwrap();
+        send_offer(&connection, &hello, OwnedFd::from(file)).unwrap();
         a.until(|a| a.peers(server) == 1);
         assert!(a.try_pop(server).is_none(), "{record:?}");
         assert_eq!(a.peers(server), 0);
