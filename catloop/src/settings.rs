@@ -34,7 +34,7 @@ impl Default for Settings {
         Self {
             directory: None,
             addresses: Vec::new(),
-            ring: 256 << 10,
+            ring: 512 << 10,
             slot: 64 << 10,
             slots: 4,
             connect_timeout: Duration::from_secs(5),

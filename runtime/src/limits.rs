@@ -18,7 +18,7 @@ pub const EVENTS_MAX: usize = 64;
 /// Pipes that are looked at in every poll; more are armed and come back by their doorbell.
 pub const HOT_PIPES_MAX: usize = 512;
 /// Of those, so many stay looked at however long nothing comes; more are armed once [`IDLE_LOOKS`] looks found nothing.
-pub const HOT_PIPES_IDLE: usize = 8;
+pub const HOT_PIPES_IDLE: usize = 16;
 /// See [`HOT_PIPES_IDLE`].
 pub const IDLE_LOOKS: u32 = 1024;
 /// Pipes that are armed with one barrier.

@@ -104,7 +104,7 @@ pub struct CatloopConfig {
     /// Addresses of this host beside 127.0.0.0/8 and `::1`: at most 64. Default: none.
     pub addresses: Vec<IpAddr>,
     /// Bytes in each of the two rings of a connection: a power of two from 4 KiB to 64 MiB. `SO_SNDBUF` and `SO_RCVBUF`
-    /// can lower it for one socket. Default: 256 KiB.
+    /// can lower it for one socket. Default: 512 KiB.
     pub ring: usize,
     /// Bytes in one slot of shared memory for messages that are handed over without a copy: a power of two from 4 KiB
     /// to 16 MiB. Default: 64 KiB.
@@ -193,7 +193,7 @@ impl Default for CatloopConfig {
     fn default() -> Self {
         Self {
             addresses: Vec::new(),
-            ring: 256 * KIB,
+            ring: 512 * KIB,
             slot: 64 * KIB,
             slots: 4,
             connect_timeout: Duration::from_secs(5),

@@ -40,17 +40,22 @@ impl Catmem {
     /// There are too many.
     #[cold]
     pub(super) fn cool_oldest(&mut self) {
-        self.cool(HOT_PIPES_MAX - ARMED_AT_ONCE, 0);
+        let _ = self.cool(HOT_PIPES_MAX - ARMED_AT_ONCE, 0);
     }
 
     /// A stretch of looks has ended: those in which nothing came throughout it have been idle long enough.
     #[cold]
     pub(super) fn cool_idle(&mut self) {
-        self.cool(HOT_PIPES_IDLE, 2);
+        for _ in 0..HOT_PIPES_MAX / ARMED_AT_ONCE {
+            if self.cool(HOT_PIPES_IDLE, 2) < ARMED_AT_ONCE {
+                break;
+            }
+        }
     }
 
-    /// Arms the pipes that have been hot longest, for at least so many stretches, until `left` are. Those that have news stay.
-    fn cool(&mut self, left: usize, stretches: u32) {
+    /// Arms the pipes that have been hot longest, for at least so many stretches, until `left` are; those that have news
+    /// stay. Says how many were armed: at most [`ARMED_AT_ONCE`].
+    fn cool(&mut self, left: usize, stretches: u32) -> usize {
         let mut armed = [0; ARMED_AT_ONCE];
         let mut count = 0;
         while count < ARMED_AT_ONCE && self.hot.len() > left {
@@ -75,6 +80,7 @@ impl Catmem {
             heavy();
             armed[..count].iter().for_each(|&handle| self.look_once_more(handle));
         }
+        count
     }
 
     /// Behind the barrier: what came before it is seen here, what comes after it rings.

@@ -8,7 +8,7 @@
 //!
 //! What must always hold: an item is put before its word is left, and the owner looks after it has announced. The word is
 //! one atomic that both change by read-modify-write, so either the producer comes first, and the owner's look finds the item,
-//! or the announcement does, and the producer rings. The word is the coroutines' own ([`TASK`]): it ends a sleep, but no
+//! or the announcement does, and the producer rings. The word is the coroutines' own (`TASK`): it ends a sleep, but no
 //! wait. `loom_tests` walks through all of it, and shows that an owner that does not look again can sleep for ever.
 
 mod queue;
