@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where what it stands on is missing")]
 
 use margay::config::Spin;
-use margay::{Completion, Config, LibOs, Outcome, Qd, Sga};
+use margay::{Completion, Config, Domain, Kind, LibOs, Outcome, Qd, Sga};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::net::Shutdown;
@@ -140,6 +140,37 @@ fn private_and_shared_memory() {
             assert_eq!(count, 0, "shared {shared}, in place {in_place}");
         }
     }
+}
+
+#[test]
+fn sockets() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut libos = libos(&directory, Spin::For(Duration::from_micros(50)));
+    let listening = libos.socket(Domain::V4, Kind::Stream).unwrap();
+    libos.bind(listening, "127.0.0.1:0".parse().unwrap()).unwrap();
+    libos.listen(listening, 1).unwrap();
+    let address = libos.local_address(listening).unwrap();
+    let near = libos.socket(Domain::V4, Kind::Stream).unwrap();
+    let (accepting, connecting) = (libos.accept(listening).unwrap(), libos.connect(near, address).unwrap());
+    libos.wait(connecting, LIMIT).unwrap().ok().unwrap();
+    let far = libos.wait(accepting, LIMIT).unwrap().accepted().unwrap();
+    let streams = allocations(|| {
+        let popped = libos.pop(far, None).unwrap();
+        let pushed = libos.push(near, &[7; 64]).unwrap();
+        assert_eq!(message(libos.wait(popped, LIMIT).unwrap()).len(), 64);
+        libos.wait(pushed, LIMIT).unwrap().ok().unwrap();
+    });
+
+    let server = libos.socket(Domain::V4, Kind::Datagram).unwrap();
+    libos.bind(server, "127.0.0.1:0".parse().unwrap()).unwrap();
+    let (to, client) = (libos.local_address(server).unwrap(), libos.socket(Domain::V4, Kind::Datagram).unwrap());
+    let datagrams = allocations(|| {
+        let popped = libos.pop(server, None).unwrap();
+        let pushed = libos.push_to(client, &[7; 64], to).unwrap();
+        assert_eq!(libos.wait(popped, LIMIT).unwrap().into_datagram().unwrap().len(), 64);
+        libos.wait(pushed, LIMIT).unwrap().ok().unwrap();
+    });
+    assert_eq!((streams, datagrams), (0, 0));
 }
 
 #[test]
