@@ -45,7 +45,7 @@ extern int margay_fini(void);
  *
  * how: SHUT_WR: the peer pops everything pushed before, then the end of the stream, and can still push.
  *      SHUT_RD: pops here give the end of the stream once, then EPIPE, whatever the peer has pushed or will push; it is
- *      not told. SHUT_RDWR: both.
+ *      not told. SHUT_RDWR: what of both has not been done.
  *
  * Returns 0, or:
  *   EINVAL      how is no SHUT_ constant
@@ -69,7 +69,8 @@ extern int margay_close(demi_qtoken_t *qt_out, int qd);
 
 /**
  * Ends a pending operation: it completes with DEMI_OPC_FAILED and ECANCELED, and its token must still be waited for. Of a
- * message that was being pushed the peer gets all or nothing. A close that is cancelled is undone.
+ * message that was being pushed the peer of a pipe gets all or nothing; on a stream socket what was sent stays sent. A
+ * close that is cancelled is undone.
  *
  * Returns 0, or:
  *   EALREADY  the operation has completed: wait for its token

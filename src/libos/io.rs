@@ -118,7 +118,7 @@ impl LibOs {
 
     /// Pops a message, or with a `size` at most so many bytes of it; the rest stays for the next pop. At the end of the
     /// stream one pop completes with an empty message, and those after it with `EPIPE`. On a datagram socket it completes
-    /// with [`Outcome::Datagram`](runtime::op::Outcome::Datagram), which knows the sender; what a `size` cuts off is lost.
+    /// with [`Outcome::Datagram`], which knows the sender; what a `size` cuts off is lost.
     ///
     /// # Errors
     /// `EBADF`; `EINVAL` for a size of zero; `EAGAIN` too many tokens are open. With the completion: `ECONNRESET` the peer
