@@ -22,8 +22,9 @@ test: setup ## every test: unit, property, model, paired processes, C
 lint: setup ## format, clippy, documentation, and the house rules
 	@scripts/lint
 
-bench: setup ## measure the pipes against the limits of this machine
+bench: setup ## measure pipes and sockets against the limits of this machine
 	cargo run --release --bin margay -- bench catmem
+	cargo run --release --bin margay -- bench catloop
 
 fuzz: setup ## fuzz every target for FUZZ_SECONDS (60) each; needs nightly and cargo-fuzz
 	@scripts/fuzz
