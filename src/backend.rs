@@ -3,12 +3,17 @@
 
 use crate::config::{BacklogFull, Config};
 use catloop::Catloop;
+use catcollar::Catcollar;
 use catmem::{Catmem, Settings, Sizes};
+use catnap::Catnap;
+use core::time::Duration;
+use runtime::Result;
 use runtime::buf::Pools;
 use runtime::op::Wakes;
 use runtime::reactor::{Event, Reactor};
 use runtime::socket::Counters;
 use runtime::transport::{Armed, Transport};
+use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 
 /// Where in a reactor token the back end's index stands.
@@ -22,15 +27,16 @@ pub struct Backends {
 
 impl Backends {
     /// Pipes, and the back end for sockets that the configuration names, set up as it says (it was checked).
-    pub fn new(config: &Config, reactor: &Rc<Reactor>, pools: &Pools) -> Self {
+    ///
+    /// # Errors
+    /// What the back end could not get from the kernel.
+    pub fn new(config: &Config, reactor: &Rc<Reactor>, pools: &Pools) -> Result<Self> {
         let token = |index: u64| index << TOKEN_SHIFT;
         let mut all: Vec<Box<dyn Transport>> =
             vec![Box::new(Catmem::new(catmem_settings(config), Rc::clone(reactor), pools.clone(), token(0)))];
-        let sockets = (config.libos_name() == "catloop").then(|| {
-            all.push(Box::new(Catloop::new(catloop_settings(config), Rc::clone(reactor), pools.clone(), token(1))));
-            1
-        });
-        Self { all, sockets }
+        all.extend(sockets(config, reactor, pools, token(1))?);
+        let sockets = (all.len() > 1).then_some(1);
+        Ok(Self { all, sockets })
     }
 
     /// The back end that has pipes.
@@ -79,8 +85,12 @@ impl Backends {
 
     /// The LibOs is about to sleep. If one back end is ready, none is left armed.
     pub fn arm(&mut self) -> Armed {
+        self.arm_each(|transport| transport.arm())
+    }
+
+    fn arm_each(&mut self, arm: impl Fn(&mut dyn Transport) -> Armed) -> Armed {
         for index in 0..self.all.len() {
-            if self.all[index].arm() == Armed::Ready {
+            if arm(&mut *self.all[index]) == Armed::Ready {
                 self.all[..index].iter_mut().for_each(|transport| transport.disarm());
                 return Armed::Ready;
             }
@@ -88,10 +98,45 @@ impl Backends {
         Armed::Quiet
     }
 
+    /// Somebody else is about to sleep on the reactor's descriptor. If one back end is ready, none is left armed.
+    pub fn arm_for_owner(&mut self) -> Armed {
+        self.arm_each(|transport| transport.arm_for_owner())
+    }
+
+    /// Sleeps where one of the back ends can, until an event of it or of `reactor`; false at once if none can.
+    pub fn sleep(&mut self, reactor: BorrowedFd<'_>, timeout: Option<Duration>) -> bool {
+        self.all.iter_mut().any(|transport| transport.sleep(reactor, timeout))
+    }
+
     /// The LibOs is awake again.
     pub fn disarm(&mut self) {
         self.all.iter_mut().for_each(|transport| transport.disarm());
     }
+}
+
+/// The back end for sockets that the configuration names, if it names one.
+fn sockets(
+    config: &Config,
+    reactor: &Rc<Reactor>,
+    pools: &Pools,
+    token: u64,
+) -> Result<Option<Box<dyn Transport>>> {
+    let catnap = || -> Result<Box<dyn Transport>> {
+        Ok(Box::new(Catnap::new(catnap_settings(config), reactor, pools.clone(), token)?))
+    };
+    let catcollar = || -> Result<Box<dyn Transport>> {
+        Ok(Box::new(Catcollar::new(catcollar_settings(config), reactor, pools.clone(), token)?))
+    };
+    Ok(Some(match config.libos_name() {
+        "catnap" => catnap()?,
+        "catcollar" => catcollar()?,
+        "auto" => catcollar().or_else(|error| {
+            log::info!("no io_uring ({error}): kernel sockets by epoll");
+            catnap()
+        })?,
+        "catloop" => Box::new(Catloop::new(catloop_settings(config), Rc::clone(reactor), pools.clone(), token)),
+        _ => return Ok(None),
+    }))
 }
 
 fn catmem_settings(config: &Config) -> Settings {
@@ -126,5 +171,23 @@ fn catloop_settings(config: &Config) -> catloop::Settings {
         },
         handshake_timeout: catloop.handshake_timeout,
         datagram_ring: catloop.datagram_ring,
+    }
+}
+
+fn catnap_settings(config: &Config) -> catnap::Settings {
+    catnap::Settings { receive: config.catnap.receive, zero_copy: config.catnap.zero_copy }
+}
+
+fn catcollar_settings(config: &Config) -> catcollar::Settings {
+    let catcollar = &config.catcollar;
+    catcollar::Settings {
+        // All within their types: the check has seen to it.
+        entries: catcollar.entries as u32,
+        completions: catcollar.completions as u32,
+        buffers: catcollar.buffers as u16,
+        buffer_size: catcollar.buffer_size,
+        sqpoll: catcollar.sqpoll,
+        busy_poll: catcollar.busy_poll,
+        zero_copy: catcollar.zero_copy,
     }
 }

@@ -14,6 +14,8 @@ use crate::{Errno, Error, Result};
 use core::net::SocketAddr;
 use core::num::NonZeroUsize;
 use core::task::Poll;
+use core::time::Duration;
+use std::os::fd::BorrowedFd;
 
 /// The index of a queue in its LibOs' table: what a transport wakes.
 pub type QueueId = u32;
@@ -42,6 +44,7 @@ pub enum Armed {
 }
 
 const NO_SOCKET: Error = Error::new(Errno::OPNOTSUPP, "this queue is no socket");
+const NO_PATHS: Error = Error::new(Errno::AFNOSUPPORT, "this queue is no Unix socket");
 const NOT_HERE: Error = Error::new(Errno::NOTSUP, "this back end does not have this call");
 
 /// What serves queues: pipes, sockets.
@@ -156,6 +159,43 @@ pub trait Transport {
         Err(NO_SOCKET)
     }
 
+    /// As [`bind`](Self::bind), to a name of `unix(7)`: a path, or an abstract name that begins with a NUL byte.
+    ///
+    /// # Errors
+    /// `EAFNOSUPPORT` no Unix socket, `EINVAL` bound already or no such name, `EADDRINUSE`, and those of `bind(2)`.
+    fn bind_path(&mut self, _handle: Handle, _path: &[u8]) -> Result<()> {
+        Err(NO_PATHS)
+    }
+
+    /// As [`connect`](Self::connect), to a name of `unix(7)`.
+    ///
+    /// # Errors
+    /// `EAFNOSUPPORT` no Unix socket, and those of `connect`.
+    fn connect_path(&mut self, _handle: Handle, _path: &[u8]) -> Result<()> {
+        Err(NO_PATHS)
+    }
+
+    /// As [`push_to`](Self::push_to), to a name of `unix(7)`.
+    fn push_to_path(&mut self, _handle: Handle, _message: &mut Sga, _path: &[u8]) -> Poll<Result<()>> {
+        Poll::Ready(Err(NO_PATHS))
+    }
+
+    /// The name of a Unix socket; empty if it has none.
+    ///
+    /// # Errors
+    /// `EAFNOSUPPORT` no Unix socket.
+    fn local_path(&mut self, _handle: Handle) -> Result<Vec<u8>> {
+        Err(NO_PATHS)
+    }
+
+    /// The name of a Unix socket's peer; empty if it has none.
+    ///
+    /// # Errors
+    /// `ENOTCONN`; `EAFNOSUPPORT` no Unix socket.
+    fn peer_path(&mut self, _handle: Handle) -> Result<Vec<u8>> {
+        Err(NO_PATHS)
+    }
+
     /// What this back end has counted: connections and drops. Messages and bytes are counted by the LibOs.
     fn counters(&self) -> Counters {
         Counters::default()
@@ -214,6 +254,17 @@ pub trait Transport {
 
     /// The LibOs is about to sleep.
     fn arm(&mut self) -> Armed;
+
+    /// As [`arm`](Self::arm), for somebody else who will sleep on the reactor's descriptor: an event must come through it.
+    fn arm_for_owner(&mut self) -> Armed {
+        self.arm()
+    }
+
+    /// Sleeps in the reactor's stead, after [`arm`](Self::arm) was `Quiet`: until this transport has something, `reactor` is
+    /// readable, or the time is over. False at once: this transport has no place of its own to sleep in.
+    fn sleep(&mut self, _reactor: BorrowedFd<'_>, _timeout: Option<Duration>) -> bool {
+        false
+    }
 
     /// The LibOs is awake again.
     fn disarm(&mut self) {}

@@ -7,15 +7,16 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::parse::{show_duration, show_size};
-use super::{Config, GIB, KIB, MIB, Spin};
+use super::{CatcollarConfig, Config, GIB, KIB, MIB, Spin};
 
 /// The back end that is taken where none is named.
 pub(super) const DEFAULT_LIBOS: &str = "catloop";
 /// Back ends that can be named.
-const BUILT: [&str; 2] = ["catloop", "catmem"];
+const BUILT: [&str; 5] = ["auto", "catloop", "catmem", "catcollar", "catnap"];
 /// Back ends whose names are kept, but which do not exist yet.
-const PLANNED: [&str; 5] = ["catnap", "catcollar", "catnip", "catmint", "catpowder"];
+const PLANNED: [&str; 3] = ["catnip", "catmint", "catpowder"];
 
+const BUSY_POLL_MAX: Duration = Duration::from_millis(10);
 const SPIN_MAX: Duration = Duration::from_secs(10);
 const HANDSHAKE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_mins(1));
 
@@ -38,6 +39,7 @@ enum Shape {
     Bytes,
     Lines,
     PowerOfTwo,
+    PowerOfTwoCount,
 }
 
 struct Rule {
@@ -55,7 +57,7 @@ const fn rule(key: &'static str, shape: Shape, min: usize, max: usize, get: fn(&
 /// Pools and segments are laid out in cache lines.
 const LINE: usize = 64;
 
-const RULES: [Rule; 16] = [
+const RULES: [Rule; 23] = [
     rule("buffers.small_size", Shape::Lines, 256, 16 * KIB, |c| c.buffers.small_size),
     rule("buffers.small_count", Shape::Count, 16, 1 << 20, |c| c.buffers.small_count),
     rule("buffers.large_size", Shape::Lines, 4 * KIB, MIB, |c| c.buffers.large_size),
@@ -70,13 +72,21 @@ const RULES: [Rule; 16] = [
     rule("catloop.slot", Shape::PowerOfTwo, 4 * KIB, 16 * MIB, |c| c.catloop.slot),
     rule("catloop.slots", Shape::Count, 0, 1024, |c| c.catloop.slots),
     rule("catloop.datagram_ring", Shape::PowerOfTwo, 256 * KIB, 64 * MIB, |c| c.catloop.datagram_ring),
+    rule("catnap.receive", Shape::Bytes, 2 * KIB, MIB, |c| c.catnap.receive),
+    // A value that is off breaks no rule.
+    rule("catnap.zero_copy", Shape::Bytes, 4 * KIB, GIB, |c| c.catnap.zero_copy.unwrap_or(GIB)),
+    rule("catcollar.entries", Shape::PowerOfTwoCount, 8, 4096, |c| c.catcollar.entries),
+    rule("catcollar.completions", Shape::PowerOfTwoCount, 16, 1 << 16, |c| c.catcollar.completions),
+    rule("catcollar.buffers", Shape::PowerOfTwoCount, 16, 1 << 15, |c| c.catcollar.buffers),
+    rule("catcollar.buffer_size", Shape::Lines, 256, 64 * KIB, |c| c.catcollar.buffer_size),
+    rule("catcollar.zero_copy", Shape::Bytes, 4 * KIB, GIB, |c| c.catcollar.zero_copy.unwrap_or(GIB)),
     rule("limits.queues", Shape::Count, 1, 1 << 20, |c| c.limits.queues),
     rule("limits.operations", Shape::Count, 1, 1 << 24, |c| c.limits.operations),
 ];
 
 impl Rule {
     fn show(&self, value: usize) -> String {
-        if self.shape == Shape::Count { value.to_string() } else { show_size(value) }
+        if matches!(self.shape, Shape::Count | Shape::PowerOfTwoCount) { value.to_string() } else { show_size(value) }
     }
 
     fn holds(&self, value: usize) -> bool {
@@ -84,7 +94,7 @@ impl Rule {
             && match self.shape {
                 Shape::Count | Shape::Bytes => true,
                 Shape::Lines => value.is_multiple_of(LINE),
-                Shape::PowerOfTwo => value.is_power_of_two(),
+                Shape::PowerOfTwo | Shape::PowerOfTwoCount => value.is_power_of_two(),
             }
     }
 
@@ -94,7 +104,7 @@ impl Rule {
         match self.shape {
             Shape::Count | Shape::Bytes => value,
             Shape::Lines => value.next_multiple_of(LINE).min(self.max),
-            Shape::PowerOfTwo => value.next_power_of_two().min(self.max),
+            Shape::PowerOfTwo | Shape::PowerOfTwoCount => value.next_power_of_two().min(self.max),
         }
     }
 
@@ -104,7 +114,7 @@ impl Rule {
             Shape::Count => format!("a number from {range}"),
             Shape::Bytes => format!("a size from {range}"),
             Shape::Lines => format!("a multiple of {LINE} B from {range}"),
-            Shape::PowerOfTwo => format!("a power of two from {range}"),
+            Shape::PowerOfTwo | Shape::PowerOfTwoCount => format!("a power of two from {range}"),
         }
     }
 
@@ -168,7 +178,25 @@ pub(super) fn all(config: &Config) -> Result<(), Violation> {
     let span = |key, value| duration(key, value, HANDSHAKE.0, HANDSHAKE.1, "");
     span("catmem.handshake_timeout", config.catmem.handshake_timeout)?;
     span("catloop.connect_timeout", catloop.connect_timeout)?;
-    span("catloop.handshake_timeout", catloop.handshake_timeout)
+    span("catloop.handshake_timeout", catloop.handshake_timeout)?;
+    catcollar(&config.catcollar)
+}
+
+/// What the table of rules cannot say.
+fn catcollar(catcollar: &CatcollarConfig) -> Result<(), Violation> {
+    if catcollar.completions < 2 * catcollar.entries {
+        return Err(Violation {
+            key: "catcollar.completions",
+            what: "`catcollar.completions` is below twice `catcollar.entries`".to_owned(),
+            found: catcollar.completions.to_string(),
+            allowed: format!("at least {}", 2 * catcollar.entries),
+            advice: "raise `completions` or lower `entries`".to_owned(),
+        });
+    }
+    if let Some(idle) = catcollar.sqpoll {
+        duration("catcollar.sqpoll", idle, Duration::from_millis(1), SPIN_MAX, ", or off")?;
+    }
+    duration("catcollar.busy_poll", catcollar.busy_poll, Duration::ZERO, BUSY_POLL_MAX, "")
 }
 
 /// Checks the name of a back end.

@@ -31,6 +31,8 @@ struct Document {
     buffers: Option<Buffers>,
     catmem: Option<Catmem>,
     catloop: Option<Catloop>,
+    catnap: Option<Catnap>,
+    catcollar: Option<Catcollar>,
     limits: Option<Limits>,
 }
 
@@ -77,14 +79,33 @@ struct Catloop {
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+struct Catnap {
+    receive: Value,
+    zero_copy: Value,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Catcollar {
+    entries: Value,
+    completions: Value,
+    buffers: Value,
+    buffer_size: Value,
+    sqpoll: Value,
+    busy_poll: Value,
+    zero_copy: Value,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 struct Limits {
     queues: Value,
     operations: Value,
 }
 
 /// Which keys stand in which section; the empty name is the top. Only for messages: serde refuses the others.
-const SECTIONS: [(&str, &[&str]); 6] = [
-    ("", &["libos", "wait", "buffers", "catmem", "catloop", "limits"]),
+const SECTIONS: [(&str, &[&str]); 8] = [
+    ("", &["libos", "wait", "buffers", "catmem", "catloop", "catnap", "catcollar", "limits"]),
     ("wait", &["spin"]),
     ("buffers", &["small_size", "small_count", "large_size", "large_count", "headroom", "oversize_limit"]),
     ("catmem", &["directory", "ring", "slot", "slots", "max_message", "handshake_timeout"]),
@@ -101,6 +122,8 @@ const SECTIONS: [(&str, &[&str]); 6] = [
             "datagram_ring",
         ],
     ),
+    ("catnap", &["receive", "zero_copy"]),
+    ("catcollar", &["entries", "completions", "buffers", "buffer_size", "sqpoll", "busy_poll", "zero_copy"]),
     ("limits", &["queues", "operations"]),
 ];
 
@@ -189,7 +212,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn config(&mut self, document: Document) -> Result<Config, ConfigError> {
         let mut config = Config::default();
-        let Document { libos, wait, buffers, catmem, catloop, limits } = document;
+        let Document { libos, wait, buffers, catmem, catloop, catnap, catcollar, limits } = document;
         self.set(&mut config.libos, "libos", libos, |s| Ok(Some(s.to_owned())))?;
 
         let Wait { spin } = wait.unwrap_or_default();
@@ -229,6 +252,22 @@ impl Reader<'_> {
         self.set(&mut c.backlog_full, "catloop.backlog_full", backlog_full, parse::backlog_full)?;
         self.set(&mut c.handshake_timeout, "catloop.handshake_timeout", handshake_timeout, parse::duration)?;
         self.set(&mut c.datagram_ring, "catloop.datagram_ring", datagram_ring, parse::size)?;
+
+        let Catnap { receive, zero_copy } = catnap.unwrap_or_default();
+        let c = &mut config.catnap;
+        self.set(&mut c.receive, "catnap.receive", receive, parse::size)?;
+        self.set(&mut c.zero_copy, "catnap.zero_copy", zero_copy, |s| parse::or_off(s, parse::size))?;
+
+        let Catcollar { entries, completions, buffers, buffer_size, sqpoll, busy_poll, zero_copy } =
+            catcollar.unwrap_or_default();
+        let c = &mut config.catcollar;
+        self.set(&mut c.entries, "catcollar.entries", entries, parse::count)?;
+        self.set(&mut c.completions, "catcollar.completions", completions, parse::count)?;
+        self.set(&mut c.buffers, "catcollar.buffers", buffers, parse::count)?;
+        self.set(&mut c.buffer_size, "catcollar.buffer_size", buffer_size, parse::size)?;
+        self.set(&mut c.sqpoll, "catcollar.sqpoll", sqpoll, |s| parse::or_off(s, parse::duration))?;
+        self.set(&mut c.busy_poll, "catcollar.busy_poll", busy_poll, parse::duration)?;
+        self.set(&mut c.zero_copy, "catcollar.zero_copy", zero_copy, |s| parse::or_off(s, parse::size))?;
 
         let Limits { queues, operations } = limits.unwrap_or_default();
         self.set(&mut config.limits.queues, "limits.queues", queues, parse::count)?;
@@ -288,7 +327,7 @@ fn explain(name: &str, text: &str, error: &YamlError) -> ConfigError {
         YamlError::Unexpected { .. } | YamlError::SerdeInvalidType { .. } => (
             "this has the wrong shape",
             String::new(),
-            "sections (wait, buffers, catmem, catloop, limits) that hold `key: value` lines, one value each",
+            "sections (wait, buffers, catmem, catloop, catnap, catcollar, limits) that hold `key: value` lines, one value each",
             "compare it with the description of the keys",
         ),
         YamlError::Budget { .. }

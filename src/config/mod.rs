@@ -31,7 +31,7 @@ pub use error::{ConfigError, Place};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Name of the back end that serves sockets; `None` is the same as the default, `catloop`. `catmem` serves none. The environment variable `LIBOS` overrides it in [`Config::from_env`].
+    /// Name of the back end that serves sockets; `None` is the same as the default, `catloop`. `catmem` serves none, `auto` is `catcollar` where the kernel allows it and `catnap` elsewhere. The environment variable `LIBOS` overrides it in [`Config::from_env`].
     pub libos: Option<String>,
     /// How `wait` waits.
     pub wait: WaitConfig,
@@ -41,6 +41,10 @@ pub struct Config {
     pub catmem: CatmemConfig,
     /// Sockets over shared memory.
     pub catloop: CatloopConfig,
+    /// Kernel sockets by epoll.
+    pub catnap: CatnapConfig,
+    /// Kernel sockets by `io_uring`.
+    pub catcollar: CatcollarConfig,
     /// Sizes of the tables.
     pub limits: LimitsConfig,
 }
@@ -131,6 +135,35 @@ pub enum BacklogFull {
     Refuse,
 }
 
+/// Kernel sockets by epoll.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CatnapConfig {
+    /// Bytes that one pop of a stream takes at most: 2 KiB to 1 MiB. Default: 64 KiB.
+    pub receive: usize,
+    /// Messages of at least so many bytes, 4 KiB to 1 GiB, are sent with `MSG_ZEROCOPY`. `None`: never. Default: `None`.
+    pub zero_copy: Option<usize>,
+}
+
+/// Kernel sockets by `io_uring`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CatcollarConfig {
+    /// Entries of the submission queue: a power of two from 8 to 4,096. Default: 512.
+    pub entries: usize,
+    /// Entries of the completion queue: a power of two from 16 to 65,536, at least twice `entries`. Default: 8,192.
+    pub completions: usize,
+    /// Buffers that the kernel fills with what arrives: a power of two from 16 to 32,768. Default: 1,024.
+    pub buffers: usize,
+    /// Bytes in one of them: a multiple of 64 from 256 to 64 KiB. Default: 16 KiB.
+    pub buffer_size: usize,
+    /// How long a kernel thread looks for submissions before it sleeps: 1 ms to 10 s. `None`: there is no such thread.
+    /// Default: `None`.
+    pub sqpoll: Option<Duration>,
+    /// How long a wait busy-polls the network device (NAPI): 0 to 10 ms. Zero: not at all. Default: zero.
+    pub busy_poll: Duration,
+    /// Messages of at least so many bytes, 4 KiB to 1 GiB, are sent without a copy. `None`: never. Default: `None`.
+    pub zero_copy: Option<usize>,
+}
+
 /// Sizes of the tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitsConfig {
@@ -152,6 +185,8 @@ impl Default for Config {
             buffers: BuffersConfig::default(),
             catmem: CatmemConfig::default(),
             catloop: CatloopConfig::default(),
+            catnap: CatnapConfig::default(),
+            catcollar: CatcollarConfig::default(),
             limits: LimitsConfig::default(),
         }
     }
@@ -200,6 +235,26 @@ impl Default for CatloopConfig {
             backlog_full: BacklogFull::Wait,
             handshake_timeout: Duration::from_secs(1),
             datagram_ring: 256 * KIB,
+        }
+    }
+}
+
+impl Default for CatnapConfig {
+    fn default() -> Self {
+        Self { receive: 64 * KIB, zero_copy: None }
+    }
+}
+
+impl Default for CatcollarConfig {
+    fn default() -> Self {
+        Self {
+            entries: 512,
+            completions: 8192,
+            buffers: 1024,
+            buffer_size: 16 * KIB,
+            sqpoll: None,
+            busy_poll: Duration::ZERO,
+            zero_copy: None,
         }
     }
 }

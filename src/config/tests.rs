@@ -33,6 +33,15 @@ catloop:
   backlog_full: refuse
   handshake_timeout: 3 s
   datagram_ring: 1 MiB
+catnap: { receive: 16 KiB, zero_copy: 32 KiB }
+catcollar:
+  entries: 64
+  completions: 256
+  buffers: 32
+  buffer_size: 4 KiB
+  sqpoll: 1 s
+  busy_poll: 50us
+  zero_copy: 1 MiB
 limits:
   queues: 1
   operations: 2
@@ -117,6 +126,16 @@ fn every_key_arrives_in_its_field() {
             handshake_timeout: Duration::from_secs(3),
             datagram_ring: 1 << 20,
         },
+        catnap: CatnapConfig { receive: 16 << 10, zero_copy: Some(32 << 10) },
+        catcollar: CatcollarConfig {
+            entries: 64,
+            completions: 256,
+            buffers: 32,
+            buffer_size: 4096,
+            sqpoll: Some(Duration::from_secs(1)),
+            busy_poll: Duration::from_micros(50),
+            zero_copy: Some(1 << 20),
+        },
         limits: LimitsConfig { queues: 1, operations: 2 },
     };
     assert_eq!(load(ALL_KEYS).unwrap(), expected);
@@ -129,6 +148,11 @@ fn addresses_are_a_list_and_none_can_be_what_no_host_has() {
         &["`catloop.addresses`", "IPv4 or IPv6", "10.0.0"],
     );
     has(&refused("catloop:\n  addresses: [0.0.0.0]\n", 2, 15), &["no host has", "unicast"]);
+    has(&refused("catnap:\n  zero_copy: 1 KiB\n", 2, 14), &["`catnap.zero_copy`", "4 KiB to 1 GiB"]);
+    has(&refused("catnap:\n  zero_copy: no\n", 2, 14), &["write off"]);
+    has(&refused("catcollar:\n  entries: 100\n", 2, 12), &["power of two", "128"]);
+    has(&refused("catcollar:\n  completions: 512\n", 2, 16), &["below twice", "at least 1024"]);
+    has(&refused("catcollar:\n  sqpoll: 1us\n", 2, 11), &["1 ms to 10 s, or off"]);
     has(&refused("catloop:\n  backlog_full: drop\n", 2, 17), &["wait or refuse", "drop"]);
     let many = vec!["10.0.0.1"; 65].join(", ");
     has(&refused(&format!("catloop:\n  addresses: [{many}]\n"), 2, 15), &["at most 64", "65 addresses"]);
@@ -252,11 +276,11 @@ fn back_ends_are_known_by_name() {
     assert_eq!(with("catmem").unwrap(), Some("catmem".into()));
     has(
         &with("catnip").unwrap_err().to_string(),
-        &["catnip is not part of this build", "allowed: catloop, catmem", "LIBOS"],
+        &["catnip is not part of this build", "allowed: auto, catloop, catmem, catcollar, catnap", "LIBOS"],
     );
     has(
         &with("dogmem").unwrap_err().to_string(),
-        &["no back end has this name", "dogmem", "allowed: catloop, catmem", "LIBOS"],
+        &["no back end has this name", "dogmem", "allowed: auto, catloop, catmem, catcollar, catnap", "LIBOS"],
     );
     has(&with("").unwrap_err().to_string(), &["no back end is named", "catloop"]);
     has(&refused("libos: catnap\n", 1, 8), &["not part of this build"]);

@@ -122,7 +122,7 @@ impl LibOs {
         Ok(Self {
             ops: Ops::new(config.limits.operations),
             queues: Queues::new(config.limits.queues),
-            backends: Backends::new(config, &reactor, &pools),
+            backends: Backends::new(config, &reactor, &pools)?,
             wakes: Wakes::default(),
             pools,
             submitted: submit::Submitted::new(reactor.wake_handle()),

@@ -58,7 +58,7 @@ impl LibOs {
         if !self.reactor.announce_sleep() {
             return Ok(false);
         }
-        if self.submitted.is_due() || self.backends.arm() == Armed::Ready {
+        if self.submitted.is_due() || self.backends.arm_for_owner() == Armed::Ready {
             self.reactor.retract_sleep();
             return Ok(false);
         }
@@ -190,7 +190,8 @@ impl LibOs {
                     (Some(a), Some(b)) => Some(a.min(b)),
                     (a, b) => a.or(b),
                 };
-                self.collect(timeout);
+                let slept = self.backends.sleep(self.reactor.fd(), timeout);
+                self.collect(if slept { Some(Duration::ZERO) } else { timeout });
                 self.backends.disarm();
             }
             self.reactor.retract_sleep();

@@ -16,7 +16,7 @@ pub fn run(file: &Path) -> anyhow::Result<()> {
 /// The whole configuration, in the form of a file.
 fn effective(config: &Config) -> String {
     // In full, so that a new key does not compile before it is shown.
-    let Config { libos: _, wait, buffers: b, catmem: c, catloop: s, limits } = config;
+    let Config { libos: _, wait, buffers: b, catmem: c, catloop: s, catnap: n, catcollar: u, limits } = config;
     let spin = match wait.spin {
         Spin::For(time) => duration(time),
         Spin::Forever => "forever".to_owned(),
@@ -39,6 +39,9 @@ fn effective(config: &Config) -> String {
          handshake_timeout: {}\n\
          catloop:\n  addresses: [{}]\n  ring: {}\n  slot: {}\n  slots: {}\n  connect_timeout: {}\n  \
          backlog_full: {backlog_full}\n  handshake_timeout: {}\n  datagram_ring: {}\n\
+         catnap:\n  receive: {}\n  zero_copy: {}\n\
+         catcollar:\n  entries: {}\n  completions: {}\n  buffers: {}\n  buffer_size: {}\n  sqpoll: {}\n  \
+         busy_poll: {}\n  zero_copy: {}\n\
          limits:\n  queues: {}\n  operations: {}",
         config.libos_name(),
         size(b.small_size),
@@ -59,9 +62,22 @@ fn effective(config: &Config) -> String {
         duration(s.connect_timeout),
         duration(s.handshake_timeout),
         size(s.datagram_ring),
+        size(n.receive),
+        or_off(n.zero_copy, size),
+        u.entries,
+        u.completions,
+        u.buffers,
+        size(u.buffer_size),
+        or_off(u.sqpoll, duration),
+        duration(u.busy_poll),
+        or_off(u.zero_copy, size),
         limits.queues,
         limits.operations,
     )
+}
+
+fn or_off<T>(value: Option<T>, show: impl FnOnce(T) -> String) -> String {
+    value.map_or_else(|| "off".to_owned(), show)
 }
 
 /// Bytes with the largest unit that takes a whole number of them.
@@ -99,6 +115,8 @@ mod tests {
             vec!["192.0.2.1".parse().expect("an address"), "fd00::1".parse().expect("an address")];
         config.catloop.backlog_full = BacklogFull::Refuse;
         config.buffers.oversize_limit = 0;
+        config.catnap.zero_copy = Some(1 << 20);
+        config.catcollar.sqpoll = Some(Duration::from_millis(7));
         config.wait.spin = Spin::For(Duration::from_nanos(1_500));
         assert_eq!(Config::from_yaml("shown", &effective(&config)).expect("changed"), config);
         config.wait.spin = Spin::Forever;
