@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The vocabulary that every Margay crate speaks.
 pub mod buf;
+pub mod deadlines;
 mod error;
 pub mod limits;
 pub mod op;

@@ -3,6 +3,8 @@
 //!
 //! Reaching one is an errno, given beside it.
 
+use core::time::Duration;
+
 /// Segments of one message (`EINVAL`).
 pub const SGA_SEGMENTS_MAX: usize = 64;
 
@@ -51,6 +53,10 @@ pub const STATISTICS_PAGES_MAX: usize = 4096;
 pub const DEADLINES_PER_LOOK: usize = 64;
 /// The longest datagram, that of UDP over IPv4 (`EMSGSIZE`).
 pub const DATAGRAM_MAX: usize = 65_507;
+/// The longest datagram of UDP at all, which IPv6 has room for: its length field without its header.
+pub const UDP_MAX: usize = 65_527;
+/// Bytes of the name of a Unix socket, those of `sun_path`; a path has one less, for its NUL (`ENAMETOOLONG`).
+pub const UNIX_PATH_MAX: usize = 108;
 /// Pipes of one datagram socket; beyond that the one that was not used for longest goes.
 pub const DATAGRAM_PEERS_MAX: usize = 1024;
 /// Datagrams that are counted as dropped when a pipe has to go with what was not popped from it: all that fit in a ring of the
@@ -62,6 +68,31 @@ pub const DATAGRAM_LOOKS: usize = 64;
 pub const PORT_FILE_TRIES: u32 = 1000;
 /// Runs of ports that others hold, which one search for a free port steps over (`EADDRINUSE`).
 pub const PORT_RUNS_MAX: u32 = 1024;
+
+/// Kernel sockets whose events one look takes in; the others come with the next.
+pub const SOCKETS_PER_LOOK: usize = 64;
+/// Connections of one listener that broke before they were taken, which one accept steps over.
+pub const ABORTED_PER_ACCEPT: usize = 64;
+/// How long a listener waits after the kernel had no descriptor or memory for a connection, before it tries again.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
+/// How long a Unix socket waits for room at its peer where the kernel does not say when there is some.
+pub const UNIX_PAUSE: Duration = Duration::from_millis(1);
+/// Datagram sockets whose drops one reading of the counters asks the kernel for; the others are asked next time.
+pub const DROPS_PER_READING: usize = 64;
+
+/// Buffers of one kernel socket that have arrived and were not popped, beyond which nothing more is received for it (the
+/// peer's pushes wait). What was on its way when that number was reached comes in addition.
+pub const RECEIVED_MAX: usize = 32;
+/// Buffers that one pop gives at most.
+pub const RECEIVED_PER_POP: usize = 8;
+/// Connections of one kernel socket that were taken from the kernel and not accepted, beyond which no more are taken.
+pub const ACCEPTED_MAX: usize = 64;
+/// Bytes of a datagram that a kernel socket takes by io_uring: all of UDP's (`EMSGSIZE`, for one of a Unix socket).
+pub const DATAGRAM_ROOM: usize = 65_536;
+/// Buffers that the kernel fills with datagrams.
+pub const DATAGRAM_BUFFERS: u32 = 256;
+/// Completions that one look takes from the ring.
+pub const COMPLETIONS_PER_LOOK: usize = 4096;
 
 /// Submissions by other threads that wait to be run (`EAGAIN`).
 pub const SUBMISSIONS_MAX: usize = 1024;

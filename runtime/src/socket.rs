@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What sockets are made of and can be set to, whatever carries them: the vocabulary of `socket(2)`, `socket(7)` and
-//! `tcp(7)`.
+//! What sockets are made of and can be set to, whatever carries them: the vocabulary of `socket(2)`, `socket(7)`,
+//! `tcp(7)` and `unix(7)`.
 
+use crate::limits::UNIX_PATH_MAX;
+use crate::{Errno, Error, Result};
+use core::net::SocketAddr;
 use core::time::Duration;
 
 /// The address family of a socket.
@@ -11,27 +14,58 @@ pub enum Domain {
     V4,
     /// IPv6: `AF_INET6`. A socket that is bound to `[::]` serves IPv4 too, as on Linux.
     V6,
+    /// Between processes of one host: `AF_UNIX`. Its sockets are named by paths; back ends that hand everything to the
+    /// kernel have them.
+    Unix,
 }
 
 impl Domain {
     /// The family of an address.
     #[must_use]
-    pub const fn of(address: &core::net::SocketAddr) -> Self {
+    pub const fn of(address: &SocketAddr) -> Self {
         match address {
-            core::net::SocketAddr::V4(_) => Self::V4,
-            core::net::SocketAddr::V6(_) => Self::V6,
+            SocketAddr::V4(_) => Self::V4,
+            SocketAddr::V6(_) => Self::V6,
         }
     }
 
-    /// The wildcard address with port 0: what an unbound socket of this family has.
+    /// The wildcard address with port 0: what an unbound socket of this family has. Unix sockets have no IP address; for
+    /// them it is that of IPv4, which names nobody.
     #[must_use]
-    pub const fn unspecified(self) -> core::net::SocketAddr {
-        use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+    pub const fn unspecified(self) -> SocketAddr {
+        use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
         match self {
-            Self::V4 => SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0),
+            Self::V4 | Self::Unix => SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0),
             Self::V6 => SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0),
         }
     }
+}
+
+/// Where a datagram goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Destination<'a> {
+    /// To an IP address and port.
+    Address(SocketAddr),
+    /// To a name of `unix(7)`, which [`check_path`] has found right.
+    Path(&'a [u8]),
+}
+
+/// Whether these bytes can name a Unix socket: a path, or an abstract name, which begins with a NUL byte and may have
+/// others.
+///
+/// # Errors
+/// `EINVAL` empty, or a path with a NUL byte in it; `ENAMETOOLONG` more than `sun_path` of `unix(7)` has room for.
+pub fn check_path(path: &[u8]) -> Result<()> {
+    const EMPTY: Error = Error::new(Errno::INVAL, "the name of a Unix socket is empty");
+    const NUL: Error = Error::new(Errno::INVAL, "the path of a Unix socket has a NUL byte in it");
+    const LONG: Error = Error::new(Errno::NAMETOOLONG, "the name of a Unix socket is longer than unix(7) allows");
+    let is_abstract = match path {
+        [] => return Err(EMPTY),
+        [first, rest @ ..] if *first != 0 && rest.contains(&0) => return Err(NUL),
+        [first, ..] => *first == 0,
+    };
+    // A path is followed by a NUL byte.
+    if path.len() + usize::from(!is_abstract) > UNIX_PATH_MAX { Err(LONG) } else { Ok(()) }
 }
 
 /// The type of a socket.
@@ -112,13 +146,24 @@ pub struct Counters {
     pub refused: u64,
     /// Datagrams that were dropped: no room, nobody there, no right to it.
     pub drops: u64,
+    /// System calls that a back end over kernel sockets has made.
+    pub system_calls: u64,
 }
 
 impl core::ops::AddAssign for Counters {
     fn add_assign(&mut self, other: Self) {
         // In full, so that a new counter does not compile before it is added here.
-        let Self { messages_pushed, bytes_pushed, messages_popped, bytes_popped, accepted, connected, refused, drops } =
-            other;
+        let Self {
+            messages_pushed,
+            bytes_pushed,
+            messages_popped,
+            bytes_popped,
+            accepted,
+            connected,
+            refused,
+            drops,
+            system_calls,
+        } = other;
         self.messages_pushed += messages_pushed;
         self.bytes_pushed += bytes_pushed;
         self.messages_popped += messages_popped;
@@ -127,5 +172,41 @@ impl core::ops::AddAssign for Counters {
         self.connected += connected;
         self.refused += refused;
         self.drops += drops;
+        self.system_calls += system_calls;
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_unix_sockets_are_checked() {
+        let right: [&[u8]; 6] = [b"s", b"/run/server", b"\0", b"\0abstract", b"\0a\0b\0", &[b'x'; 107]];
+        for path in right {
+            assert_eq!(check_path(path), Ok(()), "{path:?}");
+        }
+        assert_eq!(check_path(&[0; 108]), Ok(()));
+        let wrong: [(&[u8], Errno); 6] = [
+            (b"", Errno::INVAL),
+            (b"a\0", Errno::INVAL),
+            (b"/run/\0server", Errno::INVAL),
+            (&[b'x'; 108], Errno::NAMETOOLONG),
+            (&[0; 109], Errno::NAMETOOLONG),
+            (&[b'x'; 5000], Errno::NAMETOOLONG),
+        ];
+        for (path, errno) in wrong {
+            assert_eq!(check_path(path).map_err(|error| error.errno()), Err(errno), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn families_have_their_wildcards() {
+        for (domain, text) in [(Domain::V4, "0.0.0.0:0"), (Domain::V6, "[::]:0"), (Domain::Unix, "0.0.0.0:0")] {
+            let address = domain.unspecified();
+            assert_eq!(address.to_string(), text);
+            assert_eq!(Domain::of(&address) == domain, domain != Domain::Unix);
+        }
     }
 }

@@ -115,6 +115,13 @@ impl Pools {
         self.alloc_filled(bytes.len(), |to| to.copy_from_slice(bytes))
     }
 
+    /// The longest payload of a small buffer in bytes.
+    #[inline]
+    #[must_use]
+    pub fn small_size(&self) -> usize {
+        self.small.slot_size()
+    }
+
     /// What each class holds: small, large, oversize.
     #[must_use]
     pub fn stats(&self) -> [Stats; 3] {

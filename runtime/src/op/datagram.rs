@@ -5,17 +5,25 @@
 //! a message is, and completions stay small.
 
 use crate::buf::{Buf, Pools, Sga};
+use crate::limits::UNIX_PATH_MAX;
+use crate::socket::{Destination, Domain};
 use crate::{Errno, Error, Result};
 use core::fmt;
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 /// Family u16, port u16, flow information u32, scope u32, address 16 bytes; all in the machine's own order: it never
-/// leaves the process.
+/// leaves the process. Of a Unix socket: family, then its name to the end of the buffer.
 const ADDRESS_LEN: usize = 28;
+const FAMILY_LEN: usize = 2;
+const UNIX: u16 = 1;
 const V4: u16 = 4;
 const V6: u16 = 6;
 
 const FULL: Error = Error::new(Errno::MSGSIZE, "the datagram has too many segments");
+const LONG: Error = Error::new(Errno::NAMETOOLONG, "the name of a Unix socket is longer than unix(7) allows");
 
 /// A message and the address of its other end. An empty one is a message too, and no end.
 pub struct Datagram(Sga);
@@ -30,6 +38,37 @@ impl Datagram {
         if let Some(bytes) = head.get_mut() {
             write(address, bytes);
         }
+        Self::behind(head, message)
+    }
+
+    /// As [`new`](Self::new), with the name of a Unix socket; empty for a sender that has none.
+    ///
+    /// # Errors
+    /// As `new`, and `ENAMETOOLONG`.
+    pub fn with_path(path: &[u8], message: Sga, pools: &Pools) -> Result<Self> {
+        if path.len() > UNIX_PATH_MAX {
+            return Err(LONG);
+        }
+        let mut head = pools.alloc(FAMILY_LEN + path.len())?;
+        if let Some((family, name)) = head.get_mut().and_then(|bytes| bytes.split_at_mut_checked(FAMILY_LEN)) {
+            family.copy_from_slice(&UNIX.to_ne_bytes());
+            name.copy_from_slice(path);
+        }
+        Self::behind(head, message)
+    }
+
+    /// As [`new`](Self::new) or [`with_path`](Self::with_path), by where it goes.
+    ///
+    /// # Errors
+    /// As they.
+    pub fn to(destination: Destination<'_>, message: Sga, pools: &Pools) -> Result<Self> {
+        match destination {
+            Destination::Address(address) => Self::new(address, message, pools),
+            Destination::Path(path) => Self::with_path(path, message, pools),
+        }
+    }
+
+    fn behind(head: Buf, message: Sga) -> Result<Self> {
         let mut chain = Sga::from(head);
         for segment in message {
             chain.push_back(segment).map_err(|_| FULL)?;
@@ -49,10 +88,11 @@ impl Datagram {
         Self(chain)
     }
 
-    /// Lends the payload and the address to `send`, which may take a part of the payload; what it leaves stays.
-    pub fn send<T>(&mut self, send: impl FnOnce(&mut Sga, SocketAddr) -> T) -> T {
-        let to = self.sender();
+    /// Lends the payload and the destination to `send`, which may take a part of the payload; what it leaves stays.
+    pub fn send<T>(&mut self, send: impl FnOnce(&mut Sga, Destination<'_>) -> T) -> T {
         let head = self.0.pop_front();
+        let bytes = head.as_deref().unwrap_or_default();
+        let to = path_of(bytes).map_or_else(|| Destination::Address(address_of(bytes)), Destination::Path);
         let sent = send(&mut self.0, to);
         if let Some(head) = head {
             let mut chain = Sga::from(head);
@@ -73,11 +113,22 @@ impl Datagram {
         &mut self.0
     }
 
-    /// The address of the other end: the sender of what was popped.
+    /// The address of the other end: the sender of what was popped. For a datagram of a Unix socket it is `0.0.0.0:0`, and
+    /// [`sender_path`](Self::sender_path) knows more.
     #[must_use]
     pub fn sender(&self) -> SocketAddr {
-        let head = self.0.iter().next();
-        head.and_then(|head| read(head)).unwrap_or(SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0)))
+        address_of(self.head())
+    }
+
+    /// The name of the Unix socket at the other end: a path, or an abstract name that begins with a NUL byte; empty if it
+    /// has none, and then it cannot be answered. `None` for a datagram that did not come through a Unix socket.
+    #[must_use]
+    pub fn sender_path(&self) -> Option<&Path> {
+        path_of(self.head()).map(|path| Path::new(OsStr::from_bytes(path)))
+    }
+
+    fn head(&self) -> &[u8] {
+        self.0.iter().next().map_or(&[], |head| head)
     }
 
     /// Bytes of payload.
@@ -95,14 +146,23 @@ impl Datagram {
     /// The payload.
     #[must_use]
     pub fn into_message(mut self) -> Sga {
-        drop(self.0.pop_front());
-        self.0
+        self.take_message()
+    }
+
+    /// Takes the payload, and leaves an empty datagram that still knows its other end.
+    #[must_use]
+    pub fn take_message(&mut self) -> Sga {
+        let head = self.0.pop_front();
+        core::mem::replace(&mut self.0, head.map_or_else(Sga::new, Sga::from))
     }
 }
 
 impl fmt::Debug for Datagram {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Datagram({} bytes, {})", self.len(), self.sender())
+        match self.sender_path() {
+            Some(path) => write!(f, "Datagram({} bytes, {path:?})", self.len()),
+            None => write!(f, "Datagram({} bytes, {})", self.len(), self.sender()),
+        }
     }
 }
 
@@ -126,6 +186,17 @@ fn write(address: SocketAddr, out: &mut [u8]) {
     out[..len].copy_from_slice(&bytes[..len]);
 }
 
+/// The address in a head; the wildcard if there is none.
+fn address_of(head: &[u8]) -> SocketAddr {
+    read(head).unwrap_or(Domain::V4.unspecified())
+}
+
+/// The name in the head of a Unix socket's datagram.
+fn path_of(head: &[u8]) -> Option<&[u8]> {
+    let (family, name) = head.split_first_chunk::<FAMILY_LEN>()?;
+    (u16::from_ne_bytes(*family) == UNIX).then_some(name)
+}
+
 fn read(bytes: &[u8]) -> Option<SocketAddr> {
     let b: &[u8; ADDRESS_LEN] = bytes.try_into().ok()?;
     let port = u16::from_ne_bytes([b[2], b[3]]);
@@ -146,7 +217,6 @@ fn read(bytes: &[u8]) -> Option<SocketAddr> {
 mod tests {
     use super::*;
     use crate::buf::Classes;
-    use crate::socket::Domain;
 
     #[test]
     fn address_and_payload_come_back() {
@@ -156,13 +226,51 @@ mod tests {
             for payload in [&b""[..], b"x", &[7; 3000]] {
                 let message = if payload.is_empty() { Sga::new() } else { pools.alloc_copy(payload).unwrap().into() };
                 let datagram = Datagram::new(address, message, &pools).unwrap();
-                assert_eq!(datagram.sender(), address);
+                assert_eq!((datagram.sender(), datagram.sender_path()), (address, None));
                 assert_eq!((datagram.len(), datagram.is_empty()), (payload.len(), payload.is_empty()));
                 let chain = datagram.into_chain();
                 assert_eq!(Datagram::from_chain(chain).into_message().to_vec(), payload);
             }
         }
         assert_eq!(pools.stats().map(|stats| stats.in_use), [0; 3]);
+    }
+
+    #[test]
+    fn path_and_payload_come_back() {
+        let pools = Pools::new(&Classes { small_count: 16, large_count: 1, ..Classes::default() }).unwrap();
+        // One of them makes a head as long as that of an IP address.
+        let paths: [&[u8]; 6] = [b"", b"/run/server", b"\0abstract\0name", b"not \xff text", &[b'p'; 26], &[0; 108]];
+        for path in paths {
+            let mut datagram = Datagram::with_path(path, pools.alloc_copy(b"payload").unwrap().into(), &pools).unwrap();
+            assert_eq!(datagram.sender_path().unwrap().as_os_str().as_bytes(), path);
+            assert_eq!((datagram.sender(), datagram.len()), (Domain::Unix.unspecified(), 7));
+            let taken = datagram.send(|message, to| {
+                assert_eq!(to, Destination::Path(path));
+                let mut first = message.pop_front().unwrap();
+                let rest = first.split_back(3).unwrap();
+                message.push_back(rest).unwrap();
+                first.len()
+            });
+            assert_eq!((taken, datagram.len()), (3, 4));
+            assert_eq!(datagram.sender_path().unwrap().as_os_str().as_bytes(), path);
+            assert_eq!(datagram.take_message().to_vec(), b"load");
+            assert_eq!((datagram.sender_path().unwrap().as_os_str().as_bytes(), datagram.len()), (path, 0));
+            assert!(datagram.into_message().is_empty());
+        }
+        let long = Datagram::with_path(&[b'p'; 109], Sga::new(), &pools).unwrap_err();
+        assert_eq!(long.errno(), Errno::NAMETOOLONG);
+        assert_eq!(pools.stats().map(|stats| stats.in_use), [0; 3]);
+    }
+
+    #[test]
+    fn what_is_sent_knows_where_it_goes() {
+        let pools = Pools::new(&Classes { small_count: 4, large_count: 1, ..Classes::default() }).unwrap();
+        let address = Destination::Address("[::1]:7".parse().unwrap());
+        for to in [address, Destination::Path(b"/run/server")] {
+            let mut datagram = Datagram::to(to, pools.alloc_copy(b"x").unwrap().into(), &pools).unwrap();
+            assert!(datagram.send(|message, seen| seen == to && message.len() == 1));
+            assert_eq!(datagram.len(), 1, "what was not taken is still there");
+        }
     }
 
     #[test]

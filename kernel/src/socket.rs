@@ -1,0 +1,527 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! [`Socket`]: a kernel socket that knows what it is, so that a call at the wrong time gives the errno that the API names.
+//!
+//! ```text
+//! idle ── bind ──> idle, bound ── listen ──> listening ── accept ──> (a connected one)
+//!   └──── connect ──> connecting ── connected ──> connected
+//!             ^            └─ failed or given up ──┐
+//!             └────────────── idle ────────────────┘
+//! ```
+//!
+//! A connect is asked about by connecting once more (`connect(2)`): the kernel answers `EALREADY` while it is under way, and
+//! what came of it otherwise. So no event has to be trusted, and none can be missed.
+
+use crate::address::{check_destination, check_family, internet, path, unix};
+use crate::option;
+use core::net::SocketAddr;
+use core::time::Duration;
+use runtime::limits::ABORTED_PER_ACCEPT;
+use runtime::socket::{Domain, Kind, OptionName, SocketOption};
+use runtime::{Errno, Error, Result};
+use rustix::io::{Errno as Os, retry_on_intr};
+use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// The socket has no peer.
+pub const NOT_CONNECTED: Error = Error::new(Errno::NOTCONN, "the socket is not connected");
+const BOUND: Error = Error::new(Errno::INVAL, "the socket has an address already");
+const NO_STREAM: Error = Error::new(Errno::OPNOTSUPP, "a datagram socket has no connections");
+const NO_IP: Error = Error::new(Errno::AFNOSUPPORT, "a Unix socket is named by a path");
+const NO_PATHS: Error = Error::new(Errno::AFNOSUPPORT, "this socket is no Unix socket");
+
+/// How far a connect has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Connecting {
+    /// The socket is connected.
+    Done,
+    /// The answer of the peer is awaited: the socket becomes writable.
+    Pending,
+    /// A Unix listener has a full backlog, and the kernel will not say when there is room: ask again after a while.
+    Full,
+}
+
+/// Where a connect goes, or has gone.
+#[derive(Clone, Debug)]
+enum Peer {
+    Internet(SocketAddr),
+    Path(Box<[u8]>),
+    /// Whoever was accepted from a Unix socket.
+    Unix,
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    Idle,
+    Listening,
+    Connecting(Peer),
+    Connected(Peer),
+}
+
+/// A non-blocking kernel socket and its state.
+#[derive(Debug)]
+pub struct Socket {
+    fd: OwnedFd,
+    domain: Domain,
+    kind: Kind,
+    bound: bool,
+    state: State,
+    linger: Option<Duration>,
+}
+
+const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
+
+impl Socket {
+    /// Makes a socket. One of IPv6 serves IPv4, too, if it is bound to `[::]`.
+    ///
+    /// # Errors
+    /// `EMFILE`, `ENFILE`, `ENOBUFS`, `EAFNOSUPPORT` and others from the kernel.
+    pub fn open(domain: Domain, kind: Kind) -> Result<Self> {
+        let family = match domain {
+            Domain::V4 => AddressFamily::INET,
+            Domain::V6 => AddressFamily::INET6,
+            Domain::Unix => AddressFamily::UNIX,
+        };
+        let of_kind = match kind {
+            Kind::Stream => SocketType::STREAM,
+            Kind::Datagram => SocketType::DGRAM,
+        };
+        let fd = net::socket_with(family, of_kind, FLAGS, None).map_err(|errno| Error::os(errno, "socket"))?;
+        if domain == Domain::V6 {
+            // What `net.ipv6.bindv6only` says is for programs that do not say it themselves.
+            sockopt::set_ipv6_v6only(&fd, false).map_err(|errno| Error::os(errno, "setsockopt: IPV6_V6ONLY"))?;
+        }
+        Ok(Self { fd, domain, kind, bound: false, state: State::Idle, linger: None })
+    }
+
+    /// The socket of a connection that `listener` has accepted; `peer` as the accept gave it, and asked of the kernel if it
+    /// did not.
+    ///
+    /// # Errors
+    /// `ENOTCONN` the peer has gone meanwhile, and nobody knows who it was.
+    pub fn accepted(fd: OwnedFd, peer: Option<SocketAddr>, listener: &Self) -> Result<Self> {
+        let peer = match peer {
+            _ if listener.domain == Domain::Unix => Peer::Unix,
+            Some(peer) => Peer::Internet(peer),
+            None => Peer::Internet(peer_of(fd.as_fd())?),
+        };
+        let Self { domain, kind, linger, .. } = *listener;
+        Ok(Self { fd, domain, kind, bound: true, state: State::Connected(peer), linger })
+    }
+
+    /// The socket's family.
+    #[inline]
+    #[must_use]
+    pub const fn domain(&self) -> Domain {
+        self.domain
+    }
+
+    /// The socket's type.
+    #[inline]
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Whether it has a peer.
+    #[inline]
+    #[must_use]
+    pub const fn is_connected(&self) -> bool {
+        matches!(self.state, State::Connected(_))
+    }
+
+    /// Whether a connect is under way.
+    #[inline]
+    #[must_use]
+    pub const fn is_connecting(&self) -> bool {
+        matches!(self.state, State::Connecting(_))
+    }
+
+    /// Whether it listens.
+    #[inline]
+    #[must_use]
+    pub const fn is_listening(&self) -> bool {
+        matches!(self.state, State::Listening)
+    }
+
+    /// `SO_LINGER`, which the kernel is not told.
+    #[must_use]
+    pub const fn linger(&self) -> Option<Duration> {
+        self.linger
+    }
+
+    /// Gives it a local address.
+    ///
+    /// # Errors
+    /// `EAFNOSUPPORT`, `EINVAL` it has one, `EADDRNOTAVAIL`, `EADDRINUSE`, `EACCES`.
+    pub fn bind(&mut self, address: SocketAddr) -> Result<()> {
+        check_family(self.domain, &address)?;
+        self.bind_to(&address)
+    }
+
+    /// As [`bind`](Self::bind), for a Unix socket.
+    ///
+    /// # Errors
+    /// `EAFNOSUPPORT`, `EINVAL` it has one or this is none, `ENAMETOOLONG`, `EADDRINUSE`, and those of the path.
+    pub fn bind_path(&mut self, name: &[u8]) -> Result<()> {
+        self.check_paths()?;
+        self.bind_to(&unix(name)?)
+    }
+
+    fn bind_to(&mut self, address: &impl net::addr::SocketAddrArg) -> Result<()> {
+        if self.bound || !matches!(self.state, State::Idle) {
+            return Err(BOUND);
+        }
+        net::bind(&self.fd, address).map_err(|errno| Error::os(errno, "bind"))?;
+        self.bound = true;
+        Ok(())
+    }
+
+    fn check_paths(&self) -> Result<()> {
+        if self.domain == Domain::Unix { Ok(()) } else { Err(NO_PATHS) }
+    }
+
+    /// Lets others connect.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP` datagrams, `EDESTADDRREQ` not bound, `EADDRINUSE` listening or connecting, `EINVAL` connected.
+    pub fn listen(&mut self, backlog: usize) -> Result<()> {
+        if self.kind == Kind::Datagram {
+            return Err(NO_STREAM);
+        }
+        match self.state {
+            State::Idle if !self.bound => {
+                return Err(Error::new(Errno::DESTADDRREQ, "the socket has no address to listen at: bind it"));
+            }
+            State::Idle => {}
+            State::Listening | State::Connecting(_) => {
+                return Err(Error::new(Errno::ADDRINUSE, "the socket listens or connects already"));
+            }
+            State::Connected(_) => return Err(Error::new(Errno::INVAL, "the socket is connected")),
+        }
+        let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
+        net::listen(&self.fd, backlog).map_err(|errno| Error::os(errno, "listen"))?;
+        self.state = State::Listening;
+        Ok(())
+    }
+
+    /// Whether an accept makes sense.
+    ///
+    /// # Errors
+    /// `EINVAL` it does not listen, `EOPNOTSUPP` datagrams.
+    pub fn can_accept(&self) -> Result<()> {
+        match self.state {
+            _ if self.kind == Kind::Datagram => Err(NO_STREAM),
+            State::Listening => Ok(()),
+            _ => Err(Error::new(Errno::INVAL, "the socket does not listen")),
+        }
+    }
+
+    /// Takes a connection that waits; `None` if there is none. One that broke before it was taken is none
+    /// (`accept(2)`, error handling).
+    ///
+    /// # Errors
+    /// As [`can_accept`](Self::can_accept); `EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`: the connection waits on.
+    pub fn accept(&self) -> Result<Option<Self>> {
+        self.can_accept()?;
+        for _ in 0..ABORTED_PER_ACCEPT {
+            match net::acceptfrom_with(&self.fd, FLAGS) {
+                Ok((fd, peer)) => {
+                    let peer = peer.and_then(|peer| internet(peer).ok());
+                    if let Ok(accepted) = Self::accepted(fd, peer, self) {
+                        return Ok(Some(accepted));
+                    }
+                }
+                Err(Os::AGAIN) => return Ok(None),
+                Err(errno) if is_of_one_connection(errno) => {}
+                Err(errno) => return Err(Error::os(errno, "accept4")),
+            }
+        }
+        // Others have their turn; an edge-triggered watcher must not wait for one.
+        Err(Error::new(Errno::CONNABORTED, "too many connections broke before they were accepted"))
+    }
+
+    /// Whether a connect makes sense.
+    ///
+    /// # Errors
+    /// `EALREADY` under way, `EISCONN`, `EOPNOTSUPP` listening.
+    fn check_connect(&self) -> Result<()> {
+        match self.state {
+            State::Idle => Ok(()),
+            State::Listening => Err(Error::new(Errno::OPNOTSUPP, "the socket listens")),
+            State::Connecting(_) => Err(Error::new(Errno::ALREADY, "a connect is under way")),
+            // A datagram socket can be given another peer at any time.
+            State::Connected(_) if self.kind == Kind::Datagram => Ok(()),
+            State::Connected(_) => Err(Error::new(Errno::ISCONN, "the socket is connected")),
+        }
+    }
+
+    /// Says whom to connect to, and, for a stream, asks the kernel for nothing: [`connecting`](Self::connecting) does, or a back end that
+    /// has its own way, which then says what came of it by [`connect_ended`](Self::connect_ended).
+    ///
+    /// # Errors
+    /// `EAFNOSUPPORT`, `EADDRNOTAVAIL` port 0, `EALREADY` under way, `EISCONN`, `EOPNOTSUPP` listening.
+    pub fn begin_connect(&mut self, to: SocketAddr) -> Result<()> {
+        if self.domain == Domain::Unix {
+            return Err(NO_IP);
+        }
+        check_family(self.domain, &to)?;
+        self.check_connect()?;
+        check_destination(self.domain, &to)?;
+        self.begin(&to, Peer::Internet(to))
+    }
+
+    /// As [`begin_connect`](Self::begin_connect), for a Unix socket.
+    ///
+    /// # Errors
+    /// `EAFNOSUPPORT`, `EINVAL` no such name, `ENAMETOOLONG`, and as `begin_connect`.
+    pub fn begin_connect_path(&mut self, name: &[u8]) -> Result<()> {
+        self.check_paths()?;
+        let to = unix(name)?;
+        self.check_connect()?;
+        self.begin(&to, Peer::Path(name.into()))
+    }
+
+    fn begin(&mut self, to: &impl net::addr::SocketAddrArg, peer: Peer) -> Result<()> {
+        if self.kind == Kind::Stream {
+            self.state = State::Connecting(peer);
+            return Ok(());
+        }
+        // Nobody has to answer. If it cannot be done, the socket keeps the peer that it had.
+        net::connect(&self.fd, to).map_err(|errno| Error::os(errno, "connect"))?;
+        self.state = State::Connected(self.known(peer));
+        Ok(())
+    }
+
+    /// The wildcard stands for this host; the kernel knows by which address.
+    fn known(&self, peer: Peer) -> Peer {
+        match peer {
+            Peer::Internet(to) if to.ip().is_unspecified() => Peer::Internet(peer_of(self.as_fd()).unwrap_or(to)),
+            peer => peer,
+        }
+    }
+
+    /// Asks the kernel to connect, or what has come of it. After an error the socket is as before, and can connect again.
+    ///
+    /// # Errors
+    /// `ENOTCONN` no connect was begun; all those of `connect(2)`.
+    pub fn connecting(&mut self) -> Result<Connecting> {
+        let asked = match &self.state {
+            State::Connected(_) => return Ok(Connecting::Done),
+            State::Connecting(Peer::Internet(to)) => net::connect(&self.fd, to),
+            State::Connecting(Peer::Path(name)) => net::connect(&self.fd, &unix(name)?),
+            _ => return Err(NOT_CONNECTED),
+        };
+        match asked {
+            // Interrupted: it goes on in the background, as one that is non-blocking does anyhow.
+            Err(Os::INPROGRESS | Os::ALREADY | Os::INTR) => Ok(Connecting::Pending),
+            Err(Os::AGAIN) if self.domain == Domain::Unix => Ok(Connecting::Full),
+            Ok(()) | Err(Os::ISCONN) => self.connect_ended(Ok(())).map(|()| Connecting::Done),
+            // It came about, and the peer has ended and reset it meanwhile: what the kernel has for that is for writers.
+            Err(Os::PIPE) => self.connect_ended(Err(Error::os(Os::CONNRESET, "connect"))).map(|()| Connecting::Done),
+            Err(errno) => self.connect_ended(Err(Error::os(errno, "connect"))).map(|()| Connecting::Done),
+        }
+    }
+
+    /// What came of a connect.
+    ///
+    /// # Errors
+    /// `outcome` itself.
+    pub fn connect_ended(&mut self, outcome: Result<()>) -> Result<()> {
+        if let State::Connecting(peer) = core::mem::replace(&mut self.state, State::Idle)
+            && outcome.is_ok()
+        {
+            self.state = State::Connected(self.known(peer));
+        }
+        outcome
+    }
+
+    /// Gives a connect up: nobody hears of it any more, and the socket can connect again.
+    pub fn give_up_connect(&mut self) {
+        if !self.is_connecting() {
+            return;
+        }
+        self.state = State::Idle;
+        // A connection that has come about meanwhile is reset. Where this is not known (Unix), nothing was under way.
+        let _ = net::connect_unspec(&self.fd);
+        // What became of the old one is no news for the next.
+        let _ = sockopt::socket_error(&self.fd);
+    }
+
+    /// The socket's own address; the wildcard with port 0 if it has none, and of a Unix socket always.
+    ///
+    /// # Errors
+    /// From `getsockname(2)`.
+    pub fn local_address(&self) -> Result<SocketAddr> {
+        if self.domain == Domain::Unix {
+            return Ok(self.domain.unspecified());
+        }
+        net::getsockname(&self.fd).map_err(|errno| Error::os(errno, "getsockname")).and_then(internet)
+    }
+
+    /// The address of its peer, also after the peer has gone. Of a Unix socket it is the wildcard.
+    ///
+    /// # Errors
+    /// `ENOTCONN`.
+    pub fn peer_address(&self) -> Result<SocketAddr> {
+        match &self.state {
+            State::Connected(Peer::Internet(peer)) => Ok(*peer),
+            State::Connected(Peer::Path(_) | Peer::Unix) => Ok(self.domain.unspecified()),
+            _ => Err(NOT_CONNECTED),
+        }
+    }
+
+    /// The name of a Unix socket; empty if it has none.
+    ///
+    /// # Errors
+    /// `EAFNOSUPPORT` no Unix socket.
+    pub fn local_path(&self) -> Result<Vec<u8>> {
+        self.check_paths()?;
+        let name = net::getsockname(&self.fd).map_err(|errno| Error::os(errno, "getsockname"))?;
+        path(&name).map(<[u8]>::to_vec)
+    }
+
+    /// The name of a Unix socket's peer; empty if it has none.
+    ///
+    /// # Errors
+    /// `ENOTCONN`, `EAFNOSUPPORT` no Unix socket.
+    pub fn peer_path(&self) -> Result<Vec<u8>> {
+        self.check_paths()?;
+        match &self.state {
+            State::Connected(Peer::Path(name)) => Ok(name.to_vec()),
+            State::Connected(_) => match net::getpeername(&self.fd) {
+                Ok(Some(name)) => path(&name).map(<[u8]>::to_vec),
+                Ok(None) => Ok(Vec::new()),
+                Err(errno) => Err(Error::os(errno, "getpeername")),
+            },
+            _ => Err(NOT_CONNECTED),
+        }
+    }
+
+    /// Ends the stream from this side. Of a datagram socket nobody has to be told.
+    ///
+    /// # Errors
+    /// `ENOTCONN`.
+    pub fn shutdown_write(&self) -> Result<()> {
+        if !self.is_connected() {
+            return Err(NOT_CONNECTED);
+        }
+        if self.kind == Kind::Datagram {
+            return Ok(());
+        }
+        match net::shutdown(&self.fd, net::Shutdown::Write) {
+            // The peer has gone: the end that it would read is read by nobody.
+            Ok(()) | Err(Os::NOTCONN) => Ok(()),
+            Err(errno) => Err(Error::os(errno, "shutdown")),
+        }
+    }
+
+    /// Makes that closing resets the connection: `SO_LINGER` of zero.
+    ///
+    /// # Errors
+    /// From `setsockopt(2)`.
+    pub fn reset_on_close(&self) -> Result<()> {
+        sockopt::set_socket_linger(&self.fd, Some(Duration::ZERO))
+            .map_err(|errno| Error::os(errno, "setsockopt: SO_LINGER"))
+    }
+
+    /// Resets the connection now; what was sent and not acknowledged is dropped.
+    pub fn reset(&mut self) {
+        self.state = State::Idle;
+        // It can fail only where there is no connection.
+        let _ = net::connect_unspec(&self.fd);
+    }
+
+    /// Sets an option.
+    ///
+    /// # Errors
+    /// `ENOPROTOOPT` such a socket does not have it; what the kernel says.
+    pub fn set_option(&mut self, option: SocketOption) -> Result<()> {
+        option::set(self.fd.as_fd(), self.domain, self.kind, &mut self.linger, option)
+    }
+
+    /// Reads an option.
+    ///
+    /// # Errors
+    /// As [`set_option`](Self::set_option).
+    pub fn option(&self, name: OptionName) -> Result<SocketOption> {
+        option::get(self.fd.as_fd(), self.domain, self.kind, self.linger, name)
+    }
+
+    /// Whether a push to an address makes sense: a stream has one peer.
+    ///
+    /// # Errors
+    /// `EISCONN` or `ENOTCONN` a stream, `EAFNOSUPPORT`, `EADDRNOTAVAIL` port 0.
+    #[inline]
+    pub fn check_push_to(&self, to: &SocketAddr) -> Result<()> {
+        self.check_datagram()?;
+        check_destination(self.domain, to)
+    }
+
+    /// As [`check_push_to`](Self::check_push_to), to a name.
+    ///
+    /// # Errors
+    /// `EISCONN` or `ENOTCONN` a stream, `EAFNOSUPPORT` no Unix socket.
+    pub fn check_push_to_path(&self) -> Result<()> {
+        self.check_datagram()?;
+        self.check_paths()
+    }
+
+    fn check_datagram(&self) -> Result<()> {
+        match self.kind {
+            Kind::Datagram => Ok(()),
+            Kind::Stream if self.is_connected() => {
+                Err(Error::new(Errno::ISCONN, "a stream has one peer: push without an address"))
+            }
+            Kind::Stream => Err(NOT_CONNECTED),
+        }
+    }
+
+    /// Whether a push without an address makes sense.
+    ///
+    /// # Errors
+    /// `ENOTCONN` a stream without a peer, `EDESTADDRREQ` datagrams without one.
+    #[inline]
+    pub fn check_push(&self) -> Result<()> {
+        match (self.is_connected(), self.kind) {
+            (true, _) => Ok(()),
+            (false, Kind::Stream) => Err(NOT_CONNECTED),
+            (false, Kind::Datagram) => Err(Error::new(Errno::DESTADDRREQ, "the datagram socket is not connected")),
+        }
+    }
+}
+
+impl AsFd for Socket {
+    #[inline]
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// Errors of `accept(2)` that are about the one connection that would have been taken, and not about the listener.
+const fn is_of_one_connection(errno: Os) -> bool {
+    matches!(
+        errno,
+        Os::INTR
+            | Os::CONNABORTED
+            | Os::PROTO
+            | Os::NETDOWN
+            | Os::NETUNREACH
+            | Os::HOSTDOWN
+            | Os::HOSTUNREACH
+            | Os::NONET
+            | Os::NOPROTOOPT
+            | Os::OPNOTSUPP
+            | Os::PERM
+    )
+}
+
+fn peer_of(fd: BorrowedFd<'_>) -> Result<SocketAddr> {
+    match retry_on_intr(|| net::getpeername(fd)) {
+        Ok(Some(peer)) => internet(peer),
+        Ok(None) => Err(NOT_CONNECTED),
+        Err(errno) => Err(Error::os(errno, "getpeername")),
+    }
+}
+
+#[cfg(test)]
+mod tests;
