@@ -1,27 +1,227 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Kernel sockets as a [`Transport`].
+//! Kernel sockets as a [`Transport`]: each call finds its socket; events find those who wait.
 
-use crate::Settings;
+use crate::close::{Ending, closed};
+use crate::entry::{Closing, End, Entry};
+use crate::poller::EventFlags;
+use crate::settings::Settings;
+use crate::shared::Shared;
+use crate::table::Table;
+use core::net::SocketAddr;
 use core::task::Poll;
-use runtime::buf::{Pools, Sga};
+use core::time::Duration;
+use kernel::{NOT_CONNECTED, Socket, dropped};
+use runtime::buf::{Buf, Pools, Sga};
+use runtime::limits::{DEADLINES_PER_LOOK, DROPS_PER_READING, SOCKETS_PER_LOOK};
 use runtime::op::{Direction, Wakes};
 use runtime::reactor::{Event, Reactor};
-use runtime::transport::{Armed, Handle, PopMode, Transport};
+use runtime::socket::{Counters, Domain, Kind, OptionName, SocketOption};
+use runtime::transport::{Armed, Handle, PopMode, QueueId, Transport};
 use runtime::{Errno, Error, Result};
+use std::cell::Cell;
+use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 
-/// The kernel sockets of one LibOs.
-pub struct Catnap;
+/// Looks at memory that take about as long as a system call that finds nothing.
+const LOOKS_PER_CALL: u32 = 64;
 
-const NOT_YET: Error = Error::new(Errno::NOTSUP, "not yet");
+/// Bytes of messages that are on their way through the application at once.
+const BURST: usize = 16 << 10;
+/// Messages that are, however long they are.
+const BURST_MIN: usize = 1;
+
+/// So few wait that one of them is asked by itself: a server's accept and one connection.
+const FEW: usize = 2;
+/// Of so many looks with few who wait, one asks for all of them.
+const GUESSES: u32 = 8;
+
+const NO_LOAN: Error = Error::new(Errno::NOTSUP, "datagrams are always copied");
+
+const DIRECTIONS: [Direction; 2] = [Direction::Push, Direction::Pop];
+
+/// The kernel sockets of one LibOs.
+pub struct Catnap {
+    table: Table,
+    shared: Shared,
+    /// Events were collected since the last look.
+    collected: bool,
+    /// Looks with few who wait.
+    guesses: u32,
+    /// Which sockets' drops the next reading of the counters asks for first.
+    asked: Cell<usize>,
+}
 
 impl Catnap {
     /// No sockets yet. `token` has its low 48 bits clear.
     ///
     /// # Errors
-    /// From the kernel.
-    pub fn new(_settings: Settings, _reactor: &Rc<Reactor>, _pools: Pools, _token: u64) -> Result<Self> {
-        Err(NOT_YET)
+    /// From the kernel: `EMFILE`, `ENFILE`, `ENOMEM`.
+    pub fn new(settings: Settings, reactor: &Rc<Reactor>, pools: Pools, token: u64) -> Result<Self> {
+        let shared = Shared::new(settings, reactor, pools, token)?;
+        Ok(Self { table: Table::default(), shared, collected: false, guesses: 0, asked: Cell::new(0) })
+    }
+
+    fn entry(&mut self, handle: Handle) -> Result<(&mut Entry, &mut Shared)> {
+        Ok((self.table.get(handle)?, &mut self.shared))
+    }
+
+    /// Begins to watch the socket, and connects it as `begin` does.
+    fn begin_connect(&mut self, handle: Handle, begin: impl FnOnce(&mut Socket) -> Result<()>) -> Result<()> {
+        let name = self.table.name(handle);
+        let (entry, shared) = self.entry(handle)?;
+        begin(&mut entry.socket)?;
+        if entry.socket.is_connecting() {
+            entry.start_over();
+            if let Err(error) = entry.watch(name, shared) {
+                return entry.socket.connect_ended(Err(error));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes events in, sleeping for the first at most so long.
+    #[inline]
+    fn collect(&mut self, timeout: Option<Duration>) {
+        self.shared.called();
+        let Self { table, shared, .. } = self;
+        // The list is out of its place while the poller, which is beside it, is borrowed.
+        let mut news = core::mem::take(&mut shared.news);
+        let mut errors = false;
+        shared.poller.wait(timeout, |name, flags| {
+            let Some((handle, entry)) = table.named(name) else { return };
+            entry.note(flags);
+            errors |= flags.contains(EventFlags::ERR) && entry.flights.is_some();
+            if !entry.listed {
+                entry.listed = true;
+                news.push(handle);
+            }
+        });
+        shared.news = news;
+        if errors {
+            self.reap();
+        }
+        self.collected = true;
+    }
+
+    /// The error queues of those that have news say what the kernel has done with.
+    #[cold]
+    fn reap(&mut self) {
+        for index in 0..self.shared.news.len() {
+            let handle = self.shared.news[index];
+            if let Ok(entry) = self.table.get(handle) {
+                entry.reap(&mut self.shared);
+            }
+        }
+    }
+
+    /// Wakes what waits and is worth a try: so many at once that their messages stay in the cache until they are answered. The
+    /// others have their turn at the next look.
+    #[inline]
+    fn tell(&mut self, wakes: &mut Wakes) {
+        let mut room = (BURST / (self.shared.typical + 1)).clamp(BURST_MIN, SOCKETS_PER_LOOK);
+        let mut told = 0;
+        while let Some(&handle) = self.shared.news.get(told)
+            && room > 0
+        {
+            told += 1;
+            let Ok(entry) = self.table.get(handle) else { continue };
+            entry.listed = false;
+            for direction in DIRECTIONS {
+                if entry.parked[direction as usize] && entry.is_ready(direction) {
+                    entry.parked[direction as usize] = false;
+                    self.shared.waiting -= 1;
+                    wakes.wake(entry.queue, direction);
+                    room = room.saturating_sub(1);
+                }
+            }
+            if entry.has_landed() {
+                self.bury(handle);
+            }
+        }
+        self.shared.news.drain(..told);
+    }
+
+    /// While few wait, mostly the one that was served last has the next message. Its pop is tried as it is, which saves asking
+    /// the whole set; now and then that is asked all the same. False: it is to be asked now.
+    #[inline]
+    fn guess(&mut self) -> bool {
+        self.guesses = self.guesses.wrapping_add(1);
+        if self.guesses.is_multiple_of(GUESSES) {
+            return false;
+        }
+        let handle = self.shared.served;
+        let Ok(entry) = self.table.get(handle) else { return false };
+        if !entry.parked[Direction::Pop as usize] || !entry.may_have_data() {
+            return false;
+        }
+        entry.set_ready(Direction::Pop, true);
+        self.shared.list(entry, handle);
+        true
+    }
+
+    /// A closed socket whose memory has come back.
+    #[cold]
+    fn bury(&mut self, handle: Handle) {
+        self.shared.waiting -= 1;
+        drop(self.table.remove(handle));
+    }
+
+    /// Sockets that have to be looked at though nothing has happened.
+    #[cold]
+    fn tick(&mut self) {
+        for _ in 0..DEADLINES_PER_LOOK {
+            let Some(handle) = self.shared.deadlines.pop_due() else { return };
+            let Ok(entry) = self.table.get(handle) else { continue };
+            entry.deadline = None;
+            entry.ready = [true; 2];
+            self.shared.list(entry, handle);
+        }
+    }
+
+    /// The rest of a queue's operations, if this one did not wait to be woken but others behind it do.
+    #[inline]
+    fn and_others(entry: &mut Entry, handle: Handle, direction: Direction, shared: &mut Shared) {
+        if entry.parked[direction as usize] && entry.is_ready(direction) {
+            shared.list(entry, handle);
+        }
+    }
+}
+
+impl Entry {
+    /// Whether the kernel can be asked for data.
+    #[inline]
+    fn may_have_data(&self) -> bool {
+        self.socket.kind() == Kind::Datagram || self.socket.is_connected()
+    }
+
+    /// What the kernel says of the socket.
+    #[inline]
+    fn note(&mut self, flags: EventFlags) {
+        if flags.contains(EventFlags::IN) {
+            self.set_ready(Direction::Pop, true);
+        }
+        if flags.contains(EventFlags::OUT) {
+            self.set_ready(Direction::Push, true);
+        }
+        if flags.intersects(EventFlags::HUP | EventFlags::RDHUP | EventFlags::ERR) {
+            self.note_end(flags);
+        }
+    }
+
+    #[cold]
+    fn note_end(&mut self, flags: EventFlags) {
+        // Of an error queue alone no end is to be expected.
+        self.hung |= flags.intersects(EventFlags::HUP | EventFlags::RDHUP);
+        self.ready = [true; 2];
+    }
+
+    /// Drops that were not known yet; asks the kernel.
+    fn new_drops(&self) -> u64 {
+        let known = self.dropped.get();
+        if let Ok(now) = dropped(&self.socket) {
+            self.dropped.set(now);
+        }
+        u64::from(self.dropped.get().wrapping_sub(known))
     }
 }
 
@@ -30,29 +230,309 @@ impl Transport for Catnap {
         "catnap"
     }
 
-    fn push(&mut self, _handle: Handle, _message: &mut Sga) -> Poll<Result<()>> {
-        Poll::Ready(Err(NOT_YET))
+    fn socket(&mut self, queue: QueueId, domain: Domain, kind: Kind) -> Result<Handle> {
+        self.shared.called();
+        let handle = self.table.insert(Entry::new(Socket::open(domain, kind)?, queue));
+        if kind == Kind::Datagram {
+            let name = self.table.name(handle);
+            let watched = self.table.get(handle).and_then(|entry| entry.watch(name, &mut self.shared));
+            if let Err(error) = watched {
+                drop(self.table.remove(handle));
+                return Err(error);
+            }
+        }
+        Ok(handle)
     }
 
-    fn pop(&mut self, _handle: Handle, _mode: PopMode) -> Poll<Result<Sga>> {
-        Poll::Ready(Err(NOT_YET))
+    fn bind(&mut self, handle: Handle, address: SocketAddr) -> Result<()> {
+        self.table.get(handle)?.socket.bind(address)
     }
 
-    fn shutdown(&mut self, _handle: Handle) -> Poll<Result<()>> {
-        Poll::Ready(Err(NOT_YET))
+    fn bind_path(&mut self, handle: Handle, path: &[u8]) -> Result<()> {
+        self.table.get(handle)?.socket.bind_path(path)
     }
 
-    fn close(&mut self, _handle: Handle) -> Poll<Result<()>> {
-        Poll::Ready(Err(NOT_YET))
+    fn listen(&mut self, handle: Handle, backlog: usize) -> Result<()> {
+        let name = self.table.name(handle);
+        let (entry, shared) = self.entry(handle)?;
+        entry.socket.listen(backlog)?;
+        entry.watch(name, shared)
     }
 
-    fn canceled(&mut self, _handle: Handle, _direction: Direction) {}
+    fn can_accept(&mut self, handle: Handle) -> Result<()> {
+        self.table.get(handle)?.socket.can_accept()
+    }
 
-    fn poll(&mut self, _wakes: &mut Wakes) {}
+    fn accept(&mut self, handle: Handle, queue: QueueId) -> Poll<Result<Handle>> {
+        let Self { table, shared, .. } = self;
+        let socket = match table.get(handle).map(|entry| {
+            let accepted = entry.accept(handle, shared);
+            if accepted.is_ready() {
+                Self::and_others(entry, handle, Direction::Pop, shared);
+            }
+            accepted
+        }) {
+            Ok(Poll::Ready(Ok(socket))) => socket,
+            Ok(Poll::Ready(Err(error))) | Err(error) => return Poll::Ready(Err(error)),
+            Ok(Poll::Pending) => return Poll::Pending,
+        };
+        let connection = table.insert(Entry::new(socket, queue));
+        let name = table.name(connection);
+        let watched = table.get(connection).and_then(|entry| entry.watch(name, shared));
+        Poll::Ready(match watched {
+            Ok(()) => Ok(connection),
+            Err(error) => {
+                drop(table.remove(connection));
+                Err(error)
+            }
+        })
+    }
 
-    fn event(&mut self, _event: Event, _wakes: &mut Wakes) {}
+    fn connect(&mut self, handle: Handle, to: SocketAddr) -> Result<()> {
+        self.begin_connect(handle, |socket| socket.begin_connect(to))
+    }
+
+    fn connect_path(&mut self, handle: Handle, path: &[u8]) -> Result<()> {
+        self.begin_connect(handle, |socket| socket.begin_connect_path(path))
+    }
+
+    fn connected(&mut self, handle: Handle) -> Poll<Result<()>> {
+        match self.entry(handle) {
+            Ok((entry, shared)) => entry.connected(handle, shared),
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+
+    fn local_address(&mut self, handle: Handle) -> Result<SocketAddr> {
+        self.table.get(handle)?.socket.local_address()
+    }
+
+    fn peer_address(&mut self, handle: Handle) -> Result<SocketAddr> {
+        self.table.get(handle)?.socket.peer_address()
+    }
+
+    fn local_path(&mut self, handle: Handle) -> Result<Vec<u8>> {
+        self.table.get(handle)?.socket.local_path()
+    }
+
+    fn peer_path(&mut self, handle: Handle) -> Result<Vec<u8>> {
+        self.table.get(handle)?.socket.peer_path()
+    }
+
+    fn set_option(&mut self, handle: Handle, option: SocketOption) -> Result<()> {
+        self.table.get(handle)?.socket.set_option(option)
+    }
+
+    fn option(&mut self, handle: Handle, name: OptionName) -> Result<SocketOption> {
+        self.table.get(handle)?.socket.option(name)
+    }
+
+    fn counters(&self) -> Counters {
+        let slots = self.table.slots();
+        let datagrams = |slot| self.table.at(slot).filter(|entry| entry.socket.kind() == Kind::Datagram);
+        // A reading must not cost what there might be: the others are asked next time.
+        let first = self.asked.get();
+        let (mut asked, mut next) = (0, first);
+        for step in 0..slots {
+            let slot = (first + step) % slots;
+            if asked == DROPS_PER_READING {
+                break;
+            }
+            if let Some(entry) = datagrams(slot) {
+                let _ = entry.new_drops();
+                asked += 1;
+            }
+            next = slot + 1;
+        }
+        self.asked.set(next);
+        let open: u64 = (0..slots).filter_map(datagrams).map(|entry| u64::from(entry.dropped.get())).sum();
+        Counters { drops: self.shared.dropped + open, ..self.shared.counters }
+    }
+
+    #[inline]
+    fn push(&mut self, handle: Handle, message: &mut Sga) -> Poll<Result<()>> {
+        let Self { table, shared, .. } = self;
+        match table.get(handle) {
+            Ok(entry) => {
+                let pushed = entry.push(message, handle, shared);
+                if pushed.is_ready() {
+                    Self::and_others(entry, handle, Direction::Push, shared);
+                }
+                pushed
+            }
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+
+    #[inline]
+    fn push_bytes(&mut self, handle: Handle, bytes: &[u8]) -> Result<bool> {
+        self.table.get(handle)?.push_bytes(bytes, &mut self.shared)
+    }
+
+    fn push_to(&mut self, handle: Handle, message: &mut Sga, to: SocketAddr) -> Poll<Result<()>> {
+        match self.entry(handle) {
+            Ok((entry, shared)) => entry.push_to(message, to, handle, shared),
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+
+    fn push_to_path(&mut self, handle: Handle, message: &mut Sga, path: &[u8]) -> Poll<Result<()>> {
+        match self.entry(handle) {
+            Ok((entry, shared)) => entry.push_to_path(message, path, handle, shared),
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+
+    #[inline]
+    fn pop(&mut self, handle: Handle, mode: PopMode) -> Poll<Result<Sga>> {
+        let Self { table, shared, .. } = self;
+        match table.get(handle) {
+            Ok(entry) => {
+                let popped = entry.pop(mode, shared);
+                if popped.is_ready() {
+                    shared.served = handle;
+                    Self::and_others(entry, handle, Direction::Pop, shared);
+                }
+                popped
+            }
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+
+    /// One look is what is known already. With more of them a pop is worth a try: it asks the kernel, and finds what a poll
+    /// of the whole set would find later.
+    #[inline]
+    fn spin(&mut self, handle: Handle, direction: Direction, looks: u32) -> bool {
+        let Ok(entry) = self.table.get(handle) else { return true };
+        if direction == Direction::Pop && looks > 1 && entry.may_have_data() {
+            entry.set_ready(direction, true);
+        }
+        entry.is_ready(direction)
+    }
+
+    fn spin_for_message(&mut self, handle: Handle, mode: PopMode, looks: u32) -> Sga {
+        let Self { table, shared, .. } = self;
+        let Ok(entry) = table.get(handle) else { return Sga::new() };
+        if !entry.is_open_stream() || entry.end != End::Open {
+            return Sga::new();
+        }
+        for _ in 0..(looks / LOOKS_PER_CALL).max(1) {
+            entry.set_ready(Direction::Pop, true);
+            match entry.receive(mode, shared) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(message)) if !message.has_no_segment() => {
+                    shared.served = handle;
+                    Self::and_others(entry, handle, Direction::Pop, shared);
+                    return message;
+                }
+                Poll::Ready(_) => {
+                    // The pop itself gives it: an end is not told yet, and an error stays.
+                    if entry.end == End::Told {
+                        entry.end = End::Come;
+                    }
+                    break;
+                }
+            }
+        }
+        Sga::new()
+    }
+
+    fn shutdown(&mut self, handle: Handle) -> Poll<Result<()>> {
+        self.shared.called();
+        Poll::Ready(self.table.get(handle).and_then(|entry| entry.socket.shutdown_write()))
+    }
+
+    fn close(&mut self, handle: Handle) -> Poll<Result<()>> {
+        let (entry, shared) = match self.entry(handle) {
+            Ok(found) => found,
+            Err(error) => return Poll::Ready(Err(error)),
+        };
+        shared.called();
+        let ending = entry.close(handle, shared);
+        if ending == Ending::Closed
+            && let Some(entry) = self.table.remove(handle)
+            && entry.socket.kind() == Kind::Datagram
+        {
+            let _ = entry.new_drops();
+            self.shared.dropped += u64::from(entry.dropped.get());
+        }
+        closed(ending)
+    }
+
+    fn canceled(&mut self, handle: Handle, direction: Direction) {
+        let Ok((entry, shared)) = self.entry(handle) else { return };
+        if direction == Direction::Pop {
+            return;
+        }
+        if entry.socket.is_connecting() {
+            entry.give_up_connect(handle, shared);
+        }
+        entry.stop_lingering(handle, shared);
+        if let Some(flights) = &mut entry.flights {
+            flights.give_up();
+        }
+    }
+
+    fn alloc(&mut self, handle: Handle, len: usize) -> Result<Buf> {
+        let (entry, shared) = self.entry(handle)?;
+        match entry.socket.kind() {
+            Kind::Datagram => Err(NO_LOAN),
+            Kind::Stream if entry.socket.is_connected() => shared.pools.alloc(len),
+            Kind::Stream => Err(NOT_CONNECTED),
+        }
+    }
+
+    #[inline]
+    fn poll(&mut self, wakes: &mut Wakes) {
+        if self.shared.deadlines.is_due() {
+            self.tick();
+        }
+        // Only while somebody waits, not again right after a sleep, and not before those had their turn who have news.
+        let collected = core::mem::take(&mut self.collected);
+        let waiting = self.shared.waiting;
+        if waiting != 0 && !collected && self.shared.news.is_empty() && !(waiting <= FEW && self.guess()) {
+            self.collect(Some(Duration::ZERO));
+            self.collected = false;
+        }
+        if !self.shared.news.is_empty() {
+            self.tell(wakes);
+        }
+    }
+
+    fn event(&mut self, _event: Event, wakes: &mut Wakes) {
+        self.collect(Some(Duration::ZERO));
+        self.tell(wakes);
+    }
 
     fn arm(&mut self) -> Armed {
-        Armed::Quiet
+        // Whatever comes from now on ends the sleep, as the kernel looks before it puts anybody to sleep.
+        let busy = self.shared.deadlines.is_due() || !self.shared.news.is_empty();
+        if busy || self.shared.poller.sleep_here().is_err() { Armed::Ready } else { Armed::Quiet }
+    }
+
+    fn arm_for_owner(&mut self) -> Armed {
+        let busy = self.shared.deadlines.is_due() || !self.shared.news.is_empty();
+        if busy || self.shared.poller.sleep_in_the_reactor().is_err() { Armed::Ready } else { Armed::Quiet }
+    }
+
+    fn sleep(&mut self, _reactor: BorrowedFd<'_>, timeout: Option<Duration>) -> bool {
+        self.collect(timeout);
+        true
     }
 }
+
+impl Drop for Catnap {
+    fn drop(&mut self) {
+        for mut entry in self.table.drain() {
+            entry.reap(&mut self.shared);
+            if let Some(flights) = entry.flights.take() {
+                flights.leak();
+            }
+            // Its kernel socket goes on without it, and sends what was pushed.
+            debug_assert!(entry.closing != Closing::Lingering || entry.socket.linger().is_some());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
