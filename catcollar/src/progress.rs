@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Handing requests over, and taking completions: what every look does.
+//!
+//! A look makes a system call only if there are requests to hand over, or the kernel has said in the ring that it has work.
+//! What completions wake is kept until the LibOs asks with its list, because looks for one queue come without it.
+
+use crate::Catcollar;
+use crate::ring::{Done, Kind};
+use crate::socket::{Closing, Socket};
+use runtime::buf::Sga;
+use runtime::limits::COMPLETIONS_PER_LOOK;
+use runtime::op::Direction;
+use runtime::transport::{Handle, PopMode, QueueId};
+
+/// What can go on and was not told yet.
+pub type Woken = Vec<(QueueId, Direction)>;
+
+impl Socket {
+    /// Whoever pushes shall try again.
+    #[inline]
+    pub fn wake_push(&mut self, woken: &mut Woken) {
+        if core::mem::take(&mut self.push_waits) {
+            woken.push((self.queue, Direction::Push));
+        }
+    }
+
+    /// Whoever pops or accepts shall try again.
+    #[inline]
+    pub fn wake_pop(&mut self, woken: &mut Woken) {
+        if core::mem::take(&mut self.pop_waits) {
+            woken.push((self.queue, Direction::Pop));
+        }
+    }
+}
+
+impl Catcollar {
+    /// One look.
+    #[inline]
+    pub(crate) fn advance(&mut self) {
+        if self.ring.is_due() {
+            self.ring.refill();
+            self.ring.enter();
+        }
+        if self.ring.has_completions() {
+            self.collect();
+        }
+    }
+
+    fn collect(&mut self) {
+        for _ in 0..COMPLETIONS_PER_LOOK {
+            let Some(done) = self.ring.next() else { return };
+            self.complete(done);
+        }
+    }
+
+    #[inline]
+    fn complete(&mut self, done: Done) {
+        let handle = done.handle;
+        match done.kind {
+            Kind::Receive => self.received(done),
+            Kind::Send => self.sent(done),
+            Kind::Room => self.try_again(done),
+            Kind::ReceiveDatagram => self.received_datagram(done),
+            Kind::Readable => self.readable(&done),
+            Kind::Accept => self.accepted(done),
+            Kind::Connect => self.connect_moved(&done),
+            Kind::Linger => self.ended(handle),
+            Kind::Watch => self.watch = None,
+        }
+    }
+
+    /// A request that used the socket's descriptor has ended.
+    #[inline]
+    pub(crate) fn ended(&mut self, handle: Handle) {
+        let Ok(socket) = self.sockets.get(handle) else { return };
+        socket.requests -= 1;
+        if socket.closing != Closing::Open {
+            self.ended_late(handle);
+        }
+    }
+
+    /// As [`ended`](Self::ended), of a socket that is being closed, or is.
+    #[cold]
+    pub(crate) fn ended_late(&mut self, handle: Handle) {
+        let Ok(socket) = self.sockets.get(handle) else { return };
+        if socket.requests == 0 {
+            socket.wake_push(&mut self.woken);
+        }
+        self.sockets.forget(handle);
+    }
+
+    /// Looks up to `looks` times whether whoever waits shall try again.
+    pub(crate) fn look_for(&mut self, handle: Handle, direction: Direction, looks: u32) -> bool {
+        for _ in 0..looks {
+            self.advance();
+            let waits = self.sockets.get(handle).is_ok_and(|socket| match direction {
+                Direction::Push => socket.push_waits,
+                Direction::Pop => socket.pop_waits,
+            });
+            if !waits {
+                return true;
+            }
+            core::hint::spin_loop();
+        }
+        false
+    }
+
+    /// Looks up to `looks` times for bytes of a stream, and gives them.
+    pub(crate) fn look_for_message(&mut self, handle: Handle, mode: PopMode, looks: u32) -> Sga {
+        for _ in 0..looks {
+            self.advance();
+            let Ok(socket) = self.sockets.get(handle) else { break };
+            if !socket.pop_waits {
+                // The end, an error, a datagram: whoever pops sees to that.
+                let stream = socket.kernel.as_ref().is_some_and(kernel::Socket::is_connected)
+                    && socket.kernel.as_ref().is_some_and(|kernel| kernel.kind() == runtime::socket::Kind::Stream);
+                if stream && !socket.receiving.ready.is_empty() {
+                    return self.take_received(handle, mode).unwrap_or_default();
+                }
+                break;
+            }
+            core::hint::spin_loop();
+        }
+        Sga::new()
+    }
+}

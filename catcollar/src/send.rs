@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Sending: one message of a socket at a time, whose memory the ring has until the kernel is done with it.
+//!
+//! The kernel sends a stream's message whole, however long the peer makes it wait; what comes back short was cut by an error
+//! or a cancel. With `zero_copy` the kernel reads the memory after the send is done, until its second completion. A push is
+//! done with the first one if nobody but the ring has a view of the memory; else somebody could still write there, and the
+//! push is done with the second.
+
+use crate::Catcollar;
+use crate::receive::{RESET, errno};
+use crate::ring::{Done, Memory, Name};
+use crate::socket::{Sending, Sent};
+use core::task::Poll;
+use kernel::Socket as Kernel;
+use runtime::buf::Sga;
+use runtime::socket::{Domain, Kind};
+use runtime::transport::Handle;
+use runtime::{Errno, Error, Result};
+use std::os::fd::AsFd;
+
+const CUT: Error = Error::new(Errno::IO, "the kernel took a part only");
+
+impl Catcollar {
+    /// Pushes a message to where `check` says, if it says that a push makes sense.
+    #[inline]
+    pub(crate) fn send(
+        &mut self,
+        handle: Handle,
+        message: &mut Sga,
+        check: impl FnOnce(&Kernel) -> Result<Option<Name>>,
+    ) -> Poll<Result<()>> {
+        let socket = self.sockets.get(handle)?;
+        match socket.sending.state {
+            Sent::Nothing => {}
+            Sent::Going | Sent::Abandoned => {
+                socket.push_waits = true;
+                return Poll::Pending;
+            }
+            Sent::Done(result) => {
+                socket.sending.state = Sent::Nothing;
+                return Poll::Ready(result);
+            }
+        }
+        let kernel = socket.kernel.as_ref().ok_or(kernel::NOT_CONNECTED)?;
+        if kernel.is_connecting() {
+            socket.push_waits = true;
+            return Poll::Pending;
+        }
+        let to = check(kernel)?;
+        if let Some(error) = socket.sending.failed {
+            return Poll::Ready(Err(error));
+        }
+        let len = message.len();
+        // What came of an earlier datagram, if no pop has heard of it.
+        if kernel.kind() == Kind::Datagram
+            && let Some(error) = socket.receiving.failed.take()
+        {
+            return Poll::Ready(Err(error));
+        }
+        let zero_copy = self.zero_copy.is_some_and(|least| len >= least)
+            && self.ring.features().zero_copy
+            && kernel.domain() != Domain::Unix;
+        let message = core::mem::take(message);
+        let sole = zero_copy && message.iter().all(|segment| segment.ref_count() == 1);
+        let request = if kernel.kind() == Kind::Datagram && !zero_copy {
+            let datagram = self.ring.datagram(message, to.as_ref());
+            self.ring.send_datagram(kernel.as_fd(), handle, datagram)
+        } else {
+            self.ring.send(kernel.as_fd(), handle, message, 0, to.as_ref(), zero_copy)
+        };
+        let Sending { cut, failed, .. } = socket.sending;
+        socket.sending =
+            Sending { state: Sent::Going, request: Some(request), len, taken: 0, zero_copy, sole, cut, failed };
+        socket.requests += 1;
+        socket.push_waits = true;
+        Poll::Pending
+    }
+
+    /// A message was sent, or a part of it, or the kernel has let go of its memory.
+    #[inline]
+    pub(crate) fn sent(&mut self, done: Done) {
+        let Ok(socket) = self.sockets.get(done.handle) else { return };
+        if done.more {
+            // It does not use the descriptor any more.
+            socket.held += 1;
+        } else if done.released {
+            return self.released(done);
+        }
+        if socket.sending.request != Some(done.id) {
+            // Nobody waits for it.
+            drop(self.ring.message_of(done.memory));
+            return self.ended(done.handle);
+        }
+        let stream = socket.is_stream();
+        let has_ended = socket.receiving.end.is_some();
+        let sending = &mut socket.sending;
+        let outcome = match usize::try_from(done.result) {
+            Ok(taken) => {
+                sending.taken += taken;
+                let whole = sending.taken >= sending.len;
+                sending.cut |= !whole && sending.state == Sent::Going;
+                if whole { Some(Ok(())) } else { None }
+            }
+            Err(_) => match errno(done.result, "send") {
+                again if matches!(again.errno(), Errno::AGAIN | Errno::INTR) => None,
+                // The error itself came with an earlier part, and the kernel has forgotten it: of a peer that had not ended
+                // the stream before, it was a reset.
+                error if error.errno() == Errno::PIPE => {
+                    let error = if sending.cut && !has_ended { RESET } else { error };
+                    Some(Err(sending.failed.unwrap_or(error)))
+                }
+                error => Some(Err(error)),
+            },
+        };
+        let abandoned = sending.state == Sent::Abandoned;
+        match outcome {
+            // The rest goes when the memory is back.
+            None if !abandoned && done.more => {}
+            None if !abandoned && stream => self.send_rest(done.handle, done.memory),
+            None if !abandoned => self.wait_for_room(done.handle, done.memory),
+            // Whoever has a view of it may write there once the push is done.
+            Some(Ok(())) if done.more && !sending.sole && !abandoned => {}
+            outcome => {
+                drop(self.ring.message_of(done.memory));
+                self.finish_push(done.handle, outcome.unwrap_or(Err(CUT)));
+            }
+        }
+        self.ended(done.handle);
+    }
+
+    /// The kernel has let go of the memory of a send without a copy.
+    #[cold]
+    fn released(&mut self, done: Done) {
+        let Ok(socket) = self.sockets.get(done.handle) else { return };
+        socket.held -= 1;
+        if socket.sending.request != Some(done.id) {
+            drop(self.ring.message_of(done.memory));
+            return self.sockets.forget(done.handle);
+        }
+        if socket.sending.taken >= socket.sending.len || socket.sending.state == Sent::Abandoned {
+            drop(self.ring.message_of(done.memory));
+            self.finish_push(done.handle, Ok(()));
+        } else if socket.is_stream() {
+            self.send_rest(done.handle, done.memory);
+        } else {
+            self.wait_for_room(done.handle, done.memory);
+        }
+        self.sockets.forget(done.handle);
+    }
+
+    /// A datagram has found no room.
+    #[cold]
+    fn wait_for_room(&mut self, handle: Handle, datagram: Memory) {
+        let Ok(socket) = self.sockets.get(handle) else { return };
+        let Some(kernel) = &socket.kernel else { return };
+        let silent = kernel.domain() == Domain::Unix;
+        socket.sending.request = Some(self.ring.await_room(kernel.as_fd(), handle, datagram, silent));
+        socket.requests += 1;
+    }
+
+    /// There may be room for a datagram that has found none.
+    #[cold]
+    pub(crate) fn try_again(&mut self, done: Done) {
+        let Ok(socket) = self.sockets.get(done.handle) else { return };
+        let wanted = socket.sending.request == Some(done.id);
+        if wanted
+            && socket.sending.state == Sent::Going
+            && let Some(kernel) = &socket.kernel
+        {
+            socket.sending.request = Some(self.ring.send_datagram(kernel.as_fd(), done.handle, done.memory));
+            socket.requests += 1;
+        } else {
+            drop(self.ring.message_of(done.memory));
+            if wanted {
+                self.finish_push(done.handle, Err(CUT));
+            }
+        }
+        self.ended(done.handle);
+    }
+
+    /// Sends what is left of a message.
+    #[cold]
+    fn send_rest(&mut self, handle: Handle, memory: Memory) {
+        let message = self.ring.message_of(memory);
+        let Ok(socket) = self.sockets.get(handle) else { return };
+        let Some(kernel) = &socket.kernel else { return };
+        let Sending { taken, zero_copy, .. } = socket.sending;
+        // A stream has one peer.
+        let request = self.ring.send(kernel.as_fd(), handle, message, taken, None, zero_copy);
+        socket.sending.request = Some(request);
+        socket.requests += 1;
+    }
+
+    /// The message that is under way is done.
+    #[inline]
+    fn finish_push(&mut self, handle: Handle, result: Result<()>) {
+        let Ok(socket) = self.sockets.get(handle) else { return };
+        let sending = &mut socket.sending;
+        sending.request = None;
+        sending.state = if sending.state == Sent::Abandoned { Sent::Nothing } else { Sent::Done(result) };
+        if let Err(error) = result
+            && error.errno() == Errno::CONNRESET
+        {
+            sending.failed.get_or_insert(error);
+        }
+        socket.wake_push(&mut self.woken);
+    }
+}
