@@ -108,6 +108,20 @@ extern int margay_pop(demi_qtoken_t *qt_out, int qd, size_t size);
 extern int margay_pop_in_place(demi_qtoken_t *qt_out, int qd);
 
 /**
+ * Tells who sent a popped datagram, as long as it was not freed: the whole address of an IPv6 sender or a Unix socket, for
+ * which sga_addr has no room. A Unix socket without a name has an address of two bytes, the family, and cannot be answered.
+ *
+ * sga:     what a pop of a datagram socket gave
+ * addr:    where a struct sockaddr_in, sockaddr_in6 or sockaddr_un goes
+ * addrlen: size of addr in bytes; changed to the size of the address. A struct sockaddr_storage is always enough.
+ *
+ * Returns 0, or:
+ *   EINVAL      the array was freed or never given out, or *addrlen is too small
+ *   EOPNOTSUPP  it is no datagram
+ */
+extern int margay_sender(const demi_sgarray_t *sga, struct sockaddr *addr, socklen_t *addrlen);
+
+/**
  * Gives memory that a push on this queue hands to the peer without a copy: on a pipe, a slot of the shared segment. It is
  * freed with demi_sgafree(), and not written to any more once it was pushed: the peer reads it where it lies, also after
  * the push has completed. Contents are not cleared.

@@ -2,8 +2,8 @@
 //! Margay: a library operating system for kernel-bypass I/O.
 //!
 //! An application does all its I/O through one small queue API, [`LibOs`], and a line of YAML ([`Config`]) decides what
-//! carries the bytes. This version has shared-memory pipes (`catmem`) and sockets (`catloop`) between processes of one
-//! host.
+//! carries the bytes. This version has pipes (`catmem`) and sockets (`catloop`) in shared memory, and sockets of the kernel
+//! by io_uring (`catcollar`) and by epoll (`catnap`).
 //!
 //! - [`libos`]: the API. - [`config`]: what can be set. - [`ffi`]: the same API for C (`include/demi/`,
 //!   `include/margay.h`). - [`stats`]: what each LibOs publishes about itself. - `backend`: the one place that names the transports.

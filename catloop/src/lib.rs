@@ -8,11 +8,9 @@
 //! - `ports`: who has which address and port. `places`: the directory of both.
 //! - `handshake`: how two sockets come to be connected; pure. `greeting` takes and answers those who come.
 //! - `stream`, `socket`: stream sockets, and what they share. `datagram`: the other kind, with pipes of its own.
-//! - `deadlines`: what has to be done though nothing happens.
 
 mod address;
 mod datagram;
-mod deadlines;
 mod greeting;
 mod handshake;
 mod names;

@@ -2,12 +2,12 @@
 //! The stream sockets of a LibOs, and what they share.
 
 use crate::address::Hosts;
-use crate::deadlines::Deadlines;
 use crate::places::Places;
 use crate::settings::Settings;
 use crate::stream::Stream;
 use catmem::{Catmem, Sizes};
 use runtime::buf::Pools;
+use runtime::deadlines::Deadlines;
 use runtime::reactor::Reactor;
 use runtime::socket::Counters;
 use runtime::transport::Handle;

@@ -65,7 +65,7 @@ impl Catloop {
     #[cold]
     fn tick(&mut self, wakes: &mut Wakes) {
         for _ in 0..DEADLINES_PER_LOOK {
-            let Some(handle) = self.shared.deadlines.next() else { return };
+            let Some(handle) = self.shared.deadlines.pop_due() else { return };
             let Ok(stream) = self.sockets.get(handle) else { continue };
             if let State::Listening(listening) = &mut stream.state {
                 listening.door.tick(handle, &mut self.guests, &mut self.shared);
@@ -93,6 +93,8 @@ const fn datagram(handle: Handle) -> Option<Handle> {
 }
 
 const NO_STREAM: Error = Error::new(Errno::OPNOTSUPP, "a datagram socket has no connections");
+const NO_PATHS: Error =
+    Error::new(Errno::AFNOSUPPORT, "catloop has IP addresses only: for Unix sockets set libos to catcollar or catnap");
 const NO_LOAN: Error = Error::new(Errno::NOTSUP, "datagrams are always copied");
 
 fn wake_both(stream: &Stream, wakes: &mut Wakes) {
@@ -106,6 +108,9 @@ impl Transport for Catloop {
     }
 
     fn socket(&mut self, queue: QueueId, domain: Domain, kind: Kind) -> Result<Handle> {
+        if domain == Domain::Unix {
+            return Err(NO_PATHS);
+        }
         if kind == Kind::Datagram {
             return Ok(self.datagrams.socket(queue, domain) | DATAGRAM);
         }

@@ -15,9 +15,14 @@
  *
  * No call but margay_wake() may be made from a signal handler.
  *
- * Sockets are served by the back end that the configuration names. An address is a struct sockaddr_in or a struct
- * sockaddr_in6, of the socket's own family; the packed structures of <demi/types.h> have room for the former only. A call
- * that needs a socket answers a pipe with EOPNOTSUPP, the same number as ENOTSUP on Linux.
+ * Sockets are served by the back end that the configuration names. An address is a struct sockaddr_in, a struct
+ * sockaddr_in6 or a struct sockaddr_un, of the socket's own family; the packed structures of <demi/types.h> have room for the
+ * first only: of an IPv6 address they tell family and port, of a Unix socket's the family. A call that needs a socket answers
+ * a pipe with EOPNOTSUPP, the same number as ENOTSUP on Linux.
+ *
+ * A Unix socket is named by sun_path: a path of at most 107 bytes, up to its NUL byte or the end of the address; or, if it
+ * begins with a NUL byte, an abstract name that goes to the end of the address. Binding to a path makes a file there, which
+ * stays when the socket is closed. catcollar and catnap have Unix sockets.
  */
 #ifndef DEMI_LIBOS_H_IS_INCLUDED
 #define DEMI_LIBOS_H_IS_INCLUDED
@@ -47,7 +52,8 @@ extern "C" {
  *             back end that is not there
  *   EEXIST    this thread already has a LibOs
  *   ENOENT    CONFIG_PATH names no file
- *   EMFILE, ENOMEM   the system is out of descriptors or memory
+ *   EPERM, ENOSYS    the back end is catcollar, and io_uring is forbidden or not there: name catnap or auto
+ *   EMFILE, ENOMEM   the system is out of descriptors or memory, or of memory that may be locked for io_uring
  */
 extern int demi_init(_In_opt_ const struct demi_args *args);
 
@@ -82,11 +88,12 @@ extern int demi_open_pipe(_Out_ int *memqd_out, _In_z_ const char *name);
 /**
  * Creates a socket.
  *
- * domain: AF_INET or AF_INET6. type: SOCK_STREAM or SOCK_DGRAM. protocol: follows from the type; 0, or IPPROTO_TCP for a
- * stream and IPPROTO_UDP for datagrams.
+ * domain: AF_INET, AF_INET6 or AF_UNIX. type: SOCK_STREAM or SOCK_DGRAM. protocol: follows from the type; 0, or with an IP
+ * domain IPPROTO_TCP for a stream and IPPROTO_UDP for datagrams.
  *
  * Returns 0, or:
  *   ENOTSUP          another domain or type, or the configured back end has no sockets
+ *   EAFNOSUPPORT     the configured back end has no sockets of this domain
  *   EPROTONOSUPPORT  the protocol does not belong to the type
  *   EMFILE           the table of queues or of file descriptors is full
  */
@@ -96,14 +103,16 @@ extern int demi_socket(_Out_ int *sockqd_out, _In_ int domain, _In_ int type, _I
  * Gives a socket its local address. Port 0 takes any that is free, which demi_getsockname() tells; the wildcard address
  * stands for all addresses of this host, and that of IPv6 for those of IPv4, too.
  *
- * addr: a struct sockaddr_in or sockaddr_in6. size: its size in bytes.
+ * addr: a struct sockaddr_in, sockaddr_in6 or sockaddr_un. size: its size in bytes.
  *
  * Returns 0, or:
- *   EINVAL         size is not that of an address of its family, the family is neither AF_INET nor AF_INET6, or the socket
- *                  is bound already
+ *   EINVAL         size is not that of an address of its family, the family is none of the three, or the socket is bound
+ *                  already
  *   EAFNOSUPPORT   the address is of another family than the socket
  *   EADDRNOTAVAIL  it is not an address of this host
- *   EADDRINUSE     it is taken, or the port is 0 and none is free
+ *   EADDRINUSE     it is taken, or the port is 0 and none is free; for a path, a file is there
+ *   ENAMETOOLONG   the path has 108 bytes
+ *   ENOENT, ENOTDIR, EACCES   what is wrong with the folder of the path, or the port is not for this user
  *   EOPNOTSUPP     the queue is a pipe
  *   EBADF          the descriptor is not open
  */
@@ -126,7 +135,7 @@ extern int demi_listen(_In_ int sockqd, _In_ int backlog);
 
 /**
  * Starts to accept one connection; completes with DEMI_OPC_ACCEPT. The application closes the connection's queue. Of an
- * IPv6 peer the result has family and port only; demi_getpeername() gives the whole address.
+ * IPv6 peer the result has family and port only, of a Unix socket the family; demi_getpeername() gives the whole address.
  *
  * Returns 0, or:
  *   EINVAL      the socket does not listen
@@ -143,23 +152,27 @@ extern int demi_accept(_Out_ demi_qtoken_t *qt_out, _In_ int sockqd);
  * Starts to connect a socket; completes with DEMI_OPC_CONNECT. What is pushed before that follows it. A datagram socket is
  * given its peer, to whom demi_push() sends and from whom alone it pops; that completes at once.
  *
- * addr: the remote struct sockaddr_in or sockaddr_in6. size: its size in bytes.
+ * addr: the remote struct sockaddr_in, sockaddr_in6 or sockaddr_un. size: its size in bytes.
  *
  * Returns 0, or:
- *   EINVAL         size is not that of an address of its family, or the family is neither AF_INET nor AF_INET6
+ *   EINVAL         size is not that of an address of its family, or the family is none of the three
  *   EAFNOSUPPORT   the address is of another family than the socket
  *   EALREADY       the socket is connecting
  *   EISCONN        the socket is connected
  *   EADDRNOTAVAIL  the port is 0, or no local port is free
- *   ENETUNREACH    it is not an address of this host
+ *   ENETUNREACH    there is no way to the address; catloop reaches this host only
+ *   ENAMETOOLONG   the path has 108 bytes
  *   EOPNOTSUPP     the queue is a pipe or a listening socket
  *   EAGAIN         too many tokens are out: wait for some first
  *   EBADF          the descriptor is not open
  * What goes wrong later comes with the completion, as DEMI_OPC_FAILED and one of
+ *   ENOENT         no file has this path
+ *   EPROTOTYPE     the path is that of a socket of another type
+ *   EHOSTUNREACH   a router on the way says so
  *   ECONNREFUSED   nobody listens there, or it was closed before it had answered, or the backlog is full and the
  *                  configuration says to refuse
  *   ETIMEDOUT      the listening process did not answer in time, such as with a full backlog
- *   EACCES         the listening socket belongs to another user
+ *   EACCES         the listening socket belongs to another user, or there is no right to write to the path
  *   EPROTO         the listening process broke the protocol
  *   ECANCELED      by margay_cancel() or a close
  */
@@ -211,17 +224,19 @@ extern int demi_push(_Out_ demi_qtoken_t *qt_out, _In_ int qd, _In_ const demi_s
  * Starts to push one datagram to an address; completes with DEMI_OPC_PUSH. It has at most 65,507 bytes, and arrives whole or
  * not at all: it is dropped and counted if nobody is there or there is no room.
  *
- * dest_addr: a struct sockaddr_in or sockaddr_in6. size: its size in bytes.
+ * dest_addr: a struct sockaddr_in, sockaddr_in6 or sockaddr_un. size: its size in bytes.
  *
  * Returns 0, or EBADF, EPIPE, EAGAIN, ENOBUFS as demi_push(), or:
- *   EINVAL         size is not that of an address of its family, the family is neither AF_INET nor AF_INET6, or sga is
- *                  not as demi_push() wants it
+ *   EINVAL         size is not that of an address of its family, the family is none of the three, or sga is not as
+ *                  demi_push() wants it
+ *   ENAMETOOLONG   the path has 108 bytes
  *   EOPNOTSUPP     the queue is no datagram socket
  * What goes wrong later comes with the completion, as DEMI_OPC_FAILED and one of
  *   EAFNOSUPPORT   the address is of another family than the socket
  *   EMSGSIZE       the datagram is too long
  *   EADDRNOTAVAIL  the port is 0, or no local port is free
- *   ENETUNREACH    it is not an address of this host
+ *   ENETUNREACH    there is no way to the address; catloop reaches this host only
+ *   ENOENT, EACCES, EPROTOTYPE   of a path, as demi_connect() has them
  *   ECANCELED      by margay_cancel() or a close
  */
 extern int demi_pushto(_Out_ demi_qtoken_t *qt_out, _In_ int sockqd, _In_ const demi_sgarray_t *sga,
@@ -230,7 +245,7 @@ extern int demi_pushto(_Out_ demi_qtoken_t *qt_out, _In_ int sockqd, _In_ const 
 /**
  * Starts to pop one message; completes with DEMI_OPC_POP, and the application frees what it got with demi_sgafree(). A pipe
  * gives a whole message, a stream socket what has come, a datagram socket a whole datagram with its sender in sga_addr
- * (of an IPv6 sender only family and port).
+ * (of an IPv6 sender only family and port, of a Unix socket only the family; margay_sender() gives the whole address).
  *
  * On a pipe and a stream socket a result of length 0 is the end of the stream: given once, to be freed as well. On a
  * datagram socket it is an empty datagram.
@@ -278,8 +293,9 @@ extern int demi_getsockopt(_In_ int qd, _In_ int level, _In_ int optname, _Out_w
 /**
  * Reads the address of a connected socket's peer.
  *
- * addrlen: size of addr in bytes, at least that of the address: struct sockaddr_in or, for IPv6, struct sockaddr_in6;
- *          changed to the size of the address.
+ * addrlen: size of addr in bytes, at least that of the address and at least 16: struct sockaddr_in; for IPv6 struct
+ *          sockaddr_in6; for a Unix socket up to a struct sockaddr_un. Changed to the size of the address: 2, the family
+ *          alone, for a Unix socket without a name.
  *
  * Returns 0, or EINVAL (*addrlen is too small), ENOTCONN, EOPNOTSUPP (the queue is a pipe), EBADF.
  */
@@ -287,7 +303,7 @@ extern int demi_getpeername(_In_ int qd, _Out_writes_to_(*addrlen, *addrlen) str
                             _Inout_ socklen_t *addrlen);
 
 /**
- * Reads the local address of a socket: the wildcard with port 0 as long as it is not bound.
+ * Reads the local address of a socket: the wildcard with port 0, or a Unix socket's family alone, as long as it is not bound.
  *
  * addrlen: as for demi_getpeername()
  *

@@ -45,7 +45,7 @@ typedef struct __attribute__((__packed__)) demi_sgarray {
     void *sga_buf;                                /**< @0 Opaque: names the memory to Margay. Never an address to follow. */
     uint32_t sga_numsegs;                         /**< @8 Segments in use: 1; 0 in a null array. */
     demi_sgaseg_t sga_segs[DEMI_SGARRAY_MAXSIZE]; /**< @12 The segments. */
-    struct sockaddr_in sga_addr;                  /**< @24 Sender of a popped datagram; zero on pipes. */
+    struct sockaddr_in sga_addr;                  /**< @24 Sender of a popped datagram; zero on pipes. See demi_pop(). */
 } demi_sgarray_t;
 
 /** What completed. */
@@ -62,7 +62,7 @@ typedef enum demi_opcode {
 /** What an accept gives. 20 bytes. */
 typedef struct __attribute__((__packed__)) demi_accept_result {
     int32_t qd;              /**< @0 Queue descriptor of the new connection. */
-    struct sockaddr_in addr; /**< @4 Address of the peer. */
+    struct sockaddr_in addr; /**< @4 Address of the peer; see demi_accept(). */
 } demi_accept_result_t;
 
 /** The result of one operation. 64 bytes. */

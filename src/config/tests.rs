@@ -283,7 +283,7 @@ fn back_ends_are_known_by_name() {
         &["no back end has this name", "dogmem", "allowed: auto, catloop, catmem, catcollar, catnap", "LIBOS"],
     );
     has(&with("").unwrap_err().to_string(), &["no back end is named", "catloop"]);
-    has(&refused("libos: catnap\n", 1, 8), &["not part of this build"]);
+    has(&refused("libos: catnip\n", 1, 8), &["not part of this build"]);
 }
 
 #[test]

@@ -19,6 +19,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use runtime::buf::{Buf, Sga};
 use runtime::limits::C_SEGMENTS_MAX as HELD_MAX;
+use runtime::op::Datagram;
 use runtime::{Errno, Error, Result};
 
 use super::arguments::{Out, descriptor, present, read};
@@ -36,6 +37,7 @@ const EMPTY: Error = Error::new(Errno::INVAL, "a push of zero bytes");
 const OUTSIDE: Error = Error::new(Errno::INVAL, "the segment lies outside the memory of its array");
 const SIZE: Error = Error::new(Errno::INVAL, "an allocation has 1 to 4,294,967,295 bytes");
 const LONG: Error = Error::new(Errno::MSGSIZE, "the message is longer than C's array can say");
+const NO_SENDER: Error = Error::new(Errno::OPNOTSUPP, "the message is no datagram that was popped");
 const FULL: Error = Error::new(Errno::NOBUFS, "the application holds as many messages as it may; free some");
 
 /// Number of the next table.
@@ -56,6 +58,8 @@ enum Held {
 struct Slot {
     generation: u32,
     held: Held,
+    /// An empty datagram that knows who sent the message.
+    sender: Option<Datagram>,
 }
 
 /// The handles of one thread.
@@ -84,7 +88,7 @@ impl Table {
             if self.slots.len() == HELD_MAX || self.slots.try_reserve(1).is_err() {
                 return Err(FULL);
             }
-            self.slots.push(Slot { generation: self.first_generation, held: Held::Free(self.free) });
+            self.slots.push(Slot { generation: self.first_generation, held: Held::Free(self.free), sender: None });
             self.free = Some(index);
             self.unused += 1;
         }
@@ -119,7 +123,7 @@ impl Table {
     fn remove(&mut self, handle: *mut c_void) -> Result<()> {
         let index = self.find(handle)?;
         let Some(slot) = self.slots.get_mut(index) else { return Err(STALE) };
-        let held = core::mem::replace(&mut slot.held, Held::Free(self.free));
+        let held = (core::mem::replace(&mut slot.held, Held::Free(self.free)), slot.sender.take());
         slot.generation = slot.generation.wrapping_add(1);
         self.free = u32::try_from(index).ok();
         self.unused += 1;
@@ -151,6 +155,19 @@ impl Table {
                 Ok(array(self.insert(Held::Joined(joined))?, first, len))
             }
         }
+    }
+
+    /// Keeps who sent a message that was given out, as long as the message.
+    pub(super) fn note_sender(&mut self, handle: *mut c_void, sender: Datagram) -> Result<()> {
+        let index = self.find(handle)?;
+        self.slots.get_mut(index).ok_or(STALE)?.sender = Some(sender);
+        Ok(())
+    }
+
+    /// An empty datagram that knows who sent the message.
+    pub(super) fn sender(&self, handle: *mut c_void) -> Result<&Datagram> {
+        let slot = self.slots.get(self.find(handle)?).ok_or(STALE)?;
+        slot.sender.as_ref().ok_or(NO_SENDER)
     }
 
     /// A segment that C wants pushed, as a buffer that holds on to its memory.
@@ -187,7 +204,7 @@ impl Table {
 }
 
 fn array(handle: *mut c_void, first: *mut c_void, len: u32) -> SgArray {
-    SgArray { handle, segments: 1, segment: SgSegment { buf: first, len }, addr: SockAddrIn([0; 16]) }
+    SgArray { handle, segments: 1, segment: SgSegment { buf: first, len }, addr: SockAddrIn::NONE }
 }
 
 /// How far into a block a segment starts, if it lies inside.

@@ -41,6 +41,7 @@ pub use pipes::{demi_close, demi_create_pipe, demi_open_pipe, margay_close, marg
 pub use sets::{margay_waitset_add, margay_waitset_create, margay_waitset_destroy, margay_waitset_take};
 pub use sockets::{
     demi_accept, demi_bind, demi_connect, demi_getpeername, demi_getsockname, demi_listen, demi_pushto, demi_socket,
+    margay_sender,
 };
 pub use types::{AcceptResult, Args, QResult, ResultValue, SgArray, SgSegment, SockAddrIn, Timespec};
 pub use wait::{demi_timedwait, demi_wait, demi_wait_any, demi_wait_next_n};

@@ -20,7 +20,10 @@ pub(super) fn result(completion: Completion, memory: &mut Table, libos: &mut Lib
         Outcome::Datagram(datagram) => give(datagram, memory).map(|sga| (opcode::POP, ResultValue { sga })),
         Outcome::Accept(connection) => {
             // The peer may have gone meanwhile, and its address with it: the connection then says so.
-            let addr = libos.peer_address(connection).map_or(SockAddrIn([0; 16]), SockAddrIn::from);
+            let addr = match libos.is_unix(connection) {
+                Ok(true) => SockAddrIn::unix(),
+                _ => libos.peer_address(connection).map_or(SockAddrIn::NONE, SockAddrIn::from),
+            };
             // The rest of the union stays zero.
             let mut value = NOTHING;
             value.accept = AcceptResult { qd: connection.to_raw(), addr };
@@ -38,7 +41,9 @@ pub(super) fn result(completion: Completion, memory: &mut Table, libos: &mut Lib
     QResult { opcode, qd: qd.to_raw(), qt: qt.to_raw(), ret, value }
 }
 
-fn give(datagram: Datagram, memory: &mut Table) -> Result<SgArray> {
-    let addr = SockAddrIn::from(datagram.sender());
-    Ok(SgArray { addr, ..memory.give_message(datagram.into_message())? })
+fn give(mut datagram: Datagram, memory: &mut Table) -> Result<SgArray> {
+    let array = memory.give_message(datagram.take_message())?;
+    let addr = SockAddrIn::from(&datagram);
+    memory.note_sender(array.handle, datagram)?;
+    Ok(SgArray { addr, ..array })
 }

@@ -109,7 +109,7 @@ impl SgArray {
         handle: ptr::null_mut(),
         segments: 0,
         segment: SgSegment { buf: ptr::null_mut(), len: 0 },
-        addr: SockAddrIn([0; 16]),
+        addr: SockAddrIn::NONE,
     };
 }
 

@@ -63,7 +63,12 @@ impl LibOs {
             return Err(DEAF);
         }
         // A socket without a peer has nothing to end; the back end knows. A pipe has no addresses, and always may.
-        let peer = self.backends.get(queue.backend).peer_address(queue.handle);
+        let backend = self.backends.get(queue.backend);
+        let peer = if queue.unix {
+            backend.peer_path(queue.handle).map(drop)
+        } else {
+            backend.peer_address(queue.handle).map(drop)
+        };
         if let Err(error) = peer
             && error.errno() == Errno::NOTCONN
         {

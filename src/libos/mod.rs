@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! [`LibOs`]: the queue API over every transport at once.
 //!
-//! - `pipes`, `sockets`, `io`, `ending`: the calls, by what they do. `message`: what can be pushed.
+//! - `pipes`, `sockets`, `paths`, `io`, `ending`: the calls, by what they do. `message`: what can be pushed.
 //! - `queues`: the table behind queue descriptors.
 //! - `run`: making pending operations go on: looking, collecting events, sleeping.
 //! - `wait`: the calls that wait for completions. `submit`: closures of other threads.
@@ -13,6 +13,7 @@ mod counted;
 mod ending;
 mod io;
 mod message;
+mod paths;
 mod pipes;
 mod queues;
 mod run;

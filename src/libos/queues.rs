@@ -6,6 +6,10 @@ use runtime::op::{Fifo, Outcome};
 use runtime::{Errno, Error, Qd, Result};
 
 /// One queue.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says one thing of its own, and in a word they take a byte each"
+)]
 pub struct Queue {
     /// Which back end serves it, and the back end's name for it.
     pub backend: u8,
@@ -18,6 +22,8 @@ pub struct Queue {
     pub deaf: Deaf,
     /// A datagram socket: pops give datagrams.
     pub datagrams: bool,
+    /// A Unix socket: it has names in place of addresses.
+    pub unix: bool,
     /// A close is pending: no further calls.
     pub closing: bool,
 }
@@ -51,6 +57,8 @@ struct Slot {
     generation: u32,
     queue: Option<Queue>,
 }
+
+const _: () = assert!(size_of::<Slot>() == 32);
 
 /// The queues of one LibOs.
 pub struct Queues {
@@ -87,6 +95,7 @@ impl Queues {
             shut: false,
             deaf: Deaf::No,
             datagrams: false,
+            unix: false,
             closing: false,
         });
         self.open += 1;

@@ -11,6 +11,7 @@ use core::time::Duration;
 use runtime::buf::Sga;
 use runtime::limits::{BACKGROUND_PER_ROUND, OPERATIONS_PER_QUEUE, QUEUES_PER_LOOK};
 use runtime::op::{Datagram, Direction, Outcome, Tried, Work};
+use runtime::socket::Destination;
 use runtime::transport::Armed;
 use runtime::{Errno, Qd, Result};
 
@@ -128,7 +129,10 @@ impl LibOs {
                 (finished(backend.pop(queue.handle, *mode), popped), false)
             }
             Work::PushTo(datagram) => {
-                let pushed = datagram.send(|message, to| backend.push_to(queue.handle, message, to));
+                let pushed = datagram.send(|message, to| match to {
+                    Destination::Address(to) => backend.push_to(queue.handle, message, to),
+                    Destination::Path(to) => backend.push_to_path(queue.handle, message, to),
+                });
                 (finished(pushed, |()| Outcome::Push), false)
             }
             Work::Connect => (finished(backend.connected(queue.handle), |()| Outcome::Connect), false),

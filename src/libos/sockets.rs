@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Sockets: making, naming, listening, accepting, connecting, and pushing datagrams.
+//! Sockets: making, naming, listening, accepting, connecting, and pushing datagrams. `paths` has the names of Unix sockets.
 
 use super::queues::Queue;
 use super::{IntoMessage, LibOs, SHUT};
@@ -8,7 +8,7 @@ use core::task::Poll;
 use core::time::Duration;
 use runtime::limits::BACKLOG_MAX;
 use runtime::op::{Datagram, Direction, Outcome, Work};
-use runtime::socket::{Domain, Kind, OptionName, SocketOption};
+use runtime::socket::{Destination, Domain, Kind, OptionName, SocketOption};
 use runtime::{Errno, Error, Qd, Qt, Result};
 
 const NO_SOCKETS: Error = Error::new(Errno::NOTSUP, "no configured back end serves sockets: set libos");
@@ -22,10 +22,11 @@ const KEEP_COUNT_MAX: u32 = 127;
 const LINGER_MAX: Duration = Duration::from_secs(65_535);
 
 impl LibOs {
-    /// Makes a socket, served by the back end that the configuration names (`libos`, or the variable `LIBOS`).
+    /// Makes a socket, served by the back end that the configuration names (`libos`, or the variable `LIBOS`). Unix sockets
+    /// are named by paths: see [`bind_path`](Self::bind_path).
     ///
     /// # Errors
-    /// `ENOTSUP` that back end has none of this kind; `EMFILE` too many queues.
+    /// `ENOTSUP` that back end has none of this kind; `EAFNOSUPPORT` none of this family; `EMFILE` too many queues.
     ///
     /// ```
     /// use margay::{Config, Domain, Kind, LibOs};
@@ -57,7 +58,9 @@ impl LibOs {
         let index = self.backends.sockets().ok_or(NO_SOCKETS)?;
         let qd =
             self.new_queue(|backends, id| backends.get(index).socket(id, domain, kind).map(|handle| (index, handle)))?;
-        self.queues.get(qd)?.datagrams = kind == Kind::Datagram;
+        let queue = self.queues.get(qd)?;
+        queue.datagrams = kind == Kind::Datagram;
+        queue.unix = domain == Domain::Unix;
         Ok(qd)
     }
 
@@ -81,6 +84,7 @@ impl LibOs {
     /// ```
     pub fn bind(&mut self, qd: Qd, address: SocketAddr) -> Result<()> {
         let queue = self.queues.get(qd)?;
+        queue.takes_addresses()?;
         self.backends.get(queue.backend).bind(queue.handle, address)
     }
 
@@ -143,13 +147,17 @@ impl LibOs {
             Ok(id) => id,
             Err(error) => return Some(Outcome::Failed(error)),
         };
-        let &mut Queue { backend, handle, .. } = self.queues.get(qd).ok()?;
+        let &mut Queue { backend, handle, unix, .. } = self.queues.get(qd).ok()?;
         match self.backends.get(backend).accept(handle, id) {
             Poll::Pending => None,
             Poll::Ready(Err(error)) => Some(Outcome::Failed(error)),
             Poll::Ready(Ok(connection)) => {
                 self.wakes.grow(id as usize + 1);
-                Some(Outcome::Accept(self.queues.insert(id, backend, connection)))
+                let accepted = self.queues.insert(id, backend, connection);
+                if let Ok(queue) = self.queues.get(accepted) {
+                    queue.unix = unix;
+                }
+                Some(Outcome::Accept(accepted))
             }
         }
     }
@@ -177,12 +185,20 @@ impl LibOs {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn connect(&mut self, qd: Qd, to: SocketAddr) -> Result<Qt> {
+        self.connect_by(qd, Destination::Address(to))
+    }
+
+    pub(super) fn connect_by(&mut self, qd: Qd, to: Destination<'_>) -> Result<Qt> {
         let queue = self.queues.get(qd)?;
+        queue.takes(to)?;
         self.ops.reserve()?;
         // Its deadline counts from now, not from the last wait.
         self.reactor.refresh_clock();
         let backend = self.backends.get(queue.backend);
-        backend.connect(queue.handle, to)?;
+        match to {
+            Destination::Address(to) => backend.connect(queue.handle, to)?,
+            Destination::Path(to) => backend.connect_path(queue.handle, to)?,
+        }
         match backend.connected(queue.handle) {
             Poll::Ready(done) => self.ops.finished(qd, done.map_or_else(Outcome::Failed, |()| Outcome::Connect)),
             Poll::Pending => self.ops.park(qd, Work::Connect, &mut queue.fifos[Direction::Push as usize]),
@@ -214,6 +230,10 @@ impl LibOs {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn push_to(&mut self, qd: Qd, message: impl IntoMessage, to: SocketAddr) -> Result<Qt> {
+        self.push_by(qd, message, Destination::Address(to))
+    }
+
+    pub(super) fn push_by(&mut self, qd: Qd, message: impl IntoMessage, to: Destination<'_>) -> Result<Qt> {
         let queue = self.queues.get(qd)?;
         if !queue.datagrams {
             return Err(NO_DATAGRAMS);
@@ -222,11 +242,19 @@ impl LibOs {
             return Err(SHUT);
         }
         self.ops.reserve()?;
+        if let Err(error) = queue.takes(to) {
+            return self.ops.finished(qd, Outcome::Failed(error));
+        }
         let mut message = message.into_message(&self.pools)?;
         let len = message.len();
         let fifo = &mut queue.fifos[Direction::Push as usize];
         if fifo.is_empty() {
-            match self.backends.get(queue.backend).push_to(queue.handle, &mut message, to) {
+            let backend = self.backends.get(queue.backend);
+            let pushed = match to {
+                Destination::Address(to) => backend.push_to(queue.handle, &mut message, to),
+                Destination::Path(to) => backend.push_to_path(queue.handle, &mut message, to),
+            };
+            match pushed {
                 Poll::Ready(Ok(())) => {
                     self.counted.pushed(len);
                     return self.ops.pushed(qd);
@@ -235,14 +263,15 @@ impl LibOs {
                 Poll::Pending => {}
             }
         }
-        let datagram = Datagram::new(to, message, &self.pools)?;
+        let datagram = Datagram::to(to, message, &self.pools)?;
+        self.counted.pushed(len);
         self.ops.park(qd, Work::PushTo(datagram), fifo)
     }
 
     /// A socket's own address: the wildcard with port 0 as long as it has none.
     ///
     /// # Errors
-    /// `EBADF`; `EOPNOTSUPP` the queue is no socket.
+    /// `EBADF`; `EOPNOTSUPP` the queue is no socket; `EAFNOSUPPORT` it is a Unix socket.
     ///
     /// ```
     /// # use margay::{Config, Domain, Kind, LibOs};
@@ -256,13 +285,15 @@ impl LibOs {
     /// ```
     pub fn local_address(&mut self, qd: Qd) -> Result<SocketAddr> {
         let queue = self.queues.get(qd)?;
+        queue.takes_addresses()?;
         self.backends.get(queue.backend).local_address(queue.handle)
     }
 
     /// The address of a connected socket's peer.
     ///
     /// # Errors
-    /// `EBADF`; `ENOTCONN`; `EOPNOTSUPP` the queue is no socket. See [`socket`](Self::socket) for an example.
+    /// `EBADF`; `ENOTCONN`; `EOPNOTSUPP` the queue is no socket; `EAFNOSUPPORT` it is a Unix socket. See
+    /// [`socket`](Self::socket) for an example.
     ///
     /// ```
     /// # use margay::{Config, Domain, Errno, Kind, LibOs};
@@ -276,6 +307,7 @@ impl LibOs {
     /// ```
     pub fn peer_address(&mut self, qd: Qd) -> Result<SocketAddr> {
         let queue = self.queues.get(qd)?;
+        queue.takes_addresses()?;
         self.backends.get(queue.backend).peer_address(queue.handle)
     }
 

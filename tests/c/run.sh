@@ -34,7 +34,7 @@ counted() { # name, command...
 }
 
 programs() { # label, extra compiler flags
-    for program in layout calls sockets peer demikernel_style; do
+    for program in layout calls sockets unix peer demikernel_style; do
         echo "# $program, $1"
         rm -f "$out/$program"
         # The flags are lists of words.

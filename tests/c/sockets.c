@@ -73,7 +73,8 @@ static void kinds_of_sockets(void)
         {AF_INET, SOCK_STREAM, IPPROTO_UDP, EPROTONOSUPPORT, "a stream socket with UDP"},
         {AF_INET, SOCK_DGRAM, IPPROTO_TCP, EPROTONOSUPPORT, "a datagram socket with TCP"},
         {AF_INET, SOCK_DGRAM, -1, EPROTONOSUPPORT, "a datagram socket with no protocol"},
-        {AF_UNIX, SOCK_STREAM, 0, ENOTSUP, "a Unix socket"},
+        {AF_UNIX, SOCK_STREAM, 0, EAFNOSUPPORT, "a Unix socket, which this back end does not have"},
+        {AF_UNIX, SOCK_DGRAM, IPPROTO_UDP, EPROTONOSUPPORT, "a Unix socket with UDP"},
         {-1, SOCK_STREAM, 0, ENOTSUP, "a socket of no domain"},
         {0x10002, SOCK_STREAM, 0, ENOTSUP, "a socket of a domain beyond 16 bits"},
         {AF_INET, SOCK_RAW, 0, ENOTSUP, "a raw socket"},
@@ -102,7 +103,8 @@ static void addresses(void)
     static const socklen_t SIZES[] = {0, 1, 15, 17, 27, 28, 29, 128};
     union address loopback = ipv4("127.0.0.1", 4711);
     union address loopback6 = ipv6("::1", 4711);
-    union address other = {.generic = {.sa_family = AF_UNIX}};
+    union address other = {.generic = {.sa_family = AF_NETLINK}};
+    union address local = {.generic = {.sa_family = AF_UNIX, .sa_data = "/tmp/nothing"}};
     demi_sgarray_t sga = message("datagram", 8);
     demi_qtoken_t qt = 4711;
     int stream = make_socket(AF_INET, SOCK_STREAM);
@@ -121,11 +123,17 @@ static void addresses(void)
         CHECK_ERRNO(demi_connect(&qt, stream, &other.generic, size), EINVAL, "connect with it");
         CHECK_ERRNO(demi_pushto(&qt, datagram, &sga, &other.generic, size), EINVAL, "pushto with it");
     }
+    CHECK_ERRNO(demi_bind(stream, &local.generic, 16), EAFNOSUPPORT, "bind of an IPv4 socket to a path");
+    CHECK_ERRNO(demi_connect(&qt, stream, &local.generic, 16), EAFNOSUPPORT, "connect of an IPv4 socket to a path");
+    CHECK_ERRNO(demi_bind(stream, &local.generic, 2), EINVAL, "bind to a path that is not there");
+    CHECK_ERRNO(demi_bind(stream, &local.generic, 111), EINVAL, "bind to a path in more than a struct sockaddr_un");
     CHECK_ERRNO(demi_bind(stream, &loopback6.generic, 28), EAFNOSUPPORT, "bind of an IPv4 socket to an IPv6 address");
     CHECK_ERRNO(demi_bind(stream6, &loopback.generic, 16), EAFNOSUPPORT, "bind of an IPv6 socket to an IPv4 address");
     CHECK_ERRNO(demi_connect(&qt, stream, &loopback6.generic, 28), EAFNOSUPPORT, "connect of an IPv4 socket to an IPv6 address");
     CHECK(qt == 4711, "no token was given");
     CHECK_ERRNO(demi_pushto(&qt, datagram, &sga, &loopback6.generic, 28), 0, "pushto of an IPv4 socket to an IPv6 address");
+    CHECK_ERRNO(outcome(qt), EAFNOSUPPORT, "fails in its completion");
+    CHECK_ERRNO(demi_pushto(&qt, datagram, &sga, &local.generic, 16), 0, "pushto of an IPv4 socket to a path");
     CHECK_ERRNO(outcome(qt), EAFNOSUPPORT, "fails in its completion");
     CHECK_ERRNO(demi_bind(stream6, &loopback6.generic, 28), 0, "bind of an IPv6 socket to an IPv6 address");
     CHECK_ERRNO(demi_sgafree(&sga), 0, "sgafree");
@@ -370,7 +378,18 @@ static void datagram_states(void)
     CHECK_ERRNO(demi_getsockname(client, &sender.generic, &length), 0, "getsockname of the sender");
     CHECK(sender.v4.sin_port != 0 && memcmp(&popped.sga_addr, &sender.v4, 4) == 0, "is what the datagram says");
     CHECK(popped.sga_addr.sin_addr.s_addr == htonl(INADDR_LOOPBACK), "with the address of this host");
+    union address told = {.storage = {0}};
+    length = sizeof told.v4 - 1;
+    CHECK_ERRNO(margay_sender(&popped, &told.generic, &length), EINVAL, "sender into too few bytes");
+    length = sizeof told;
+    CHECK_ERRNO(margay_sender(&popped, &told.generic, &length), 0, "sender");
+    CHECK(length == sizeof told.v4 && memcmp(&told.v4, &popped.sga_addr, sizeof told.v4) == 0, "says the same");
+    CHECK_ERRNO(margay_sender(&sga, &told.generic, &length), EOPNOTSUPP, "sender of what was not popped");
+    CHECK_ERRNO(margay_sender(NULL, &told.generic, &length), EINVAL, "sender of nothing");
+    CHECK_ERRNO(margay_sender(&popped, NULL, &length), EINVAL, "sender into nothing");
+    CHECK_ERRNO(margay_sender(&popped, &told.generic, NULL), EINVAL, "sender without a size");
     CHECK(result == 0 && demi_sgafree(&popped) == 0, "sgafree");
+    CHECK_ERRNO(margay_sender(&popped, &told.generic, &length), EINVAL, "sender of what was freed");
 
     too_long.sga_segs[0].sgaseg_len = 65507;
     CHECK_ERRNO(demi_connect(&qt, client, &own.generic, sizeof own.v4), 0, "connect of a datagram socket");
@@ -416,6 +435,33 @@ static void ipv6_names(void)
     CHECK(length == sizeof own.v6 && caller.sin_family == AF_INET6 && caller.sin_port == own.v6.sin6_port,
           "the accept tells family and port of an IPv6 peer");
     CHECK(demi_close(qr.qr_value.ares.qd) == 0 && demi_close(calling) == 0 && demi_close(listening) == 0, "close");
+
+    /* A server of datagrams answers an IPv6 sender by its whole address. */
+    int server = make_socket(AF_INET6, SOCK_DGRAM);
+    int client = make_socket(AF_INET6, SOCK_DGRAM);
+    demi_sgarray_t sga = message("question", 8);
+    demi_sgarray_t popped = {0};
+    CHECK_ERRNO(demi_bind(server, &any.generic, sizeof any.v6), 0, "bind of a datagram socket to ::1");
+    length = sizeof own;
+    CHECK_ERRNO(demi_getsockname(server, &own.generic, &length), 0, "getsockname");
+    CHECK_ERRNO(demi_pushto(&qt, client, &sga, &own.generic, length), 0, "pushto");
+    CHECK_ERRNO(outcome(qt), 0, "is done");
+    int result = pop_message(server, &popped);
+    union address sender = {.storage = {0}};
+    length = sizeof sender.v4;
+    CHECK_ERRNO(margay_sender(&popped, &sender.generic, &length), EINVAL, "sender into a struct sockaddr_in");
+    length = sizeof sender;
+    CHECK_ERRNO(margay_sender(&popped, &sender.generic, &length), 0, "sender");
+    CHECK(result == 0 && length == sizeof sender.v6 && IN6_IS_ADDR_LOOPBACK(&sender.v6.sin6_addr) &&
+              sender.v6.sin6_port == popped.sga_addr.sin_port,
+          "is the whole address");
+    CHECK_ERRNO(demi_pushto(&qt, server, &popped, &sender.generic, length), 0, "pushto of the answer");
+    CHECK_ERRNO(outcome(qt), 0, "is done");
+    CHECK(result == 0 && demi_sgafree(&popped) == 0, "sgafree");
+    result = pop_message(client, &popped);
+    CHECK(result == 0 && holds_bytes(&popped, "question", 8) && demi_sgafree(&popped) == 0, "arrives");
+    CHECK_ERRNO(demi_sgafree(&sga), 0, "sgafree");
+    CHECK(demi_close(server) == 0 && demi_close(client) == 0, "close of the datagram sockets");
 }
 
 int main(void)
