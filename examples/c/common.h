@@ -94,7 +94,7 @@ static inline const char *advice(int error)
         return ": end the program that has the port, or take another, such as 0 for any that is free";
     case EADDRNOTAVAIL:
     case ENETUNREACH:
-        return ": take an address of 127.0.0.0/8, [::1], or one of catloop.addresses in the configuration";
+        return ": take an address of this host, such as 127.0.0.1 or [::1]; catloop has 127.0.0.0/8, [::1] and its catloop.addresses";
     case ECONNREFUSED:
         return ": start the server first";
     case EACCES:

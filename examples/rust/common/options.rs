@@ -2,9 +2,12 @@
 //! The command line: the same options in every example, as far as they mean something there.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+/// What a server that ends by itself or when it is told to has in place of a deadline.
+const SECONDS: Flag = Flag { name: "--seconds", value: "N", means: "end after so long; 0: never", default: "0" };
 const TIMEOUT: Flag = Flag { name: "--timeout", value: "SECONDS", means: "give up after so long", default: "30" };
 
 /// What one example says about itself.
@@ -16,8 +19,16 @@ pub struct About {
     pub roles: &'static [&'static [Role]],
     /// What else it can be told.
     pub flags: &'static [Flag],
-    /// Arguments of two commands to try, one for each side; a side that is another program begins with its name.
+    /// Arguments of two commands to try, one for each side; a side that is another example begins with its name, one that
+    /// is any other program with `$`.
     pub tries: &'static [&'static str],
+}
+
+impl About {
+    /// Whether it serves whoever comes, until it is told to end; the others end with what they have to do.
+    pub fn is_server(&self) -> bool {
+        self.flags.iter().any(|flag| flag.name == SECONDS.name)
+    }
 }
 
 /// An option that says what this side is, and where.
@@ -53,6 +64,26 @@ impl Flag {
 
     pub const fn seed() -> Self {
         Self { name: "--seed", value: "N", means: "of the random numbers; 0: another one each time", default: "0" }
+    }
+
+    pub const fn seconds() -> Self {
+        SECONDS
+    }
+
+    pub const fn connections() -> Self {
+        Self { name: "--connections", value: "N", means: "end after so many connections; 0: never", default: "0" }
+    }
+
+    pub const fn idle() -> Self {
+        Self { name: "--idle", value: "SECONDS", means: "close what is silent for so long", default: "60" }
+    }
+
+    pub const fn root() -> Self {
+        Self { name: "--root", value: "DIR", means: "the files to serve", default: "." }
+    }
+
+    pub const fn memory() -> Self {
+        Self { name: "--memory", value: "MIB", means: "for keys and values together", default: "256" }
     }
 
     pub const fn run_mode() -> Self {
@@ -104,6 +135,13 @@ pub struct Options<P> {
     pub seed: u64,
     pub concurrent: bool,
     pub timeout: Duration,
+    /// How long a server serves, and how many connections; 0: without end.
+    pub seconds: u64,
+    pub connections: u64,
+    pub idle: Duration,
+    pub root: PathBuf,
+    /// Bytes.
+    pub memory: usize,
 }
 
 impl<P: Place> Options<P> {
@@ -157,13 +195,18 @@ impl<P: Place> Options<P> {
                 Some("sequential") => false,
                 Some(other) => return Err(format!("--run-mode: '{other}' is neither sequential nor concurrent")),
             },
-            timeout: Duration::from_secs(number("--timeout", 1, 86_400)?),
+            timeout: Duration::from_secs(if about.is_server() { 0 } else { number(TIMEOUT.name, 1, 86_400)? }),
+            seconds: number(SECONDS.name, 0, 86_400)?,
+            connections: number("--connections", 0, u64::MAX)?,
+            idle: Duration::from_secs(number("--idle", 1, 86_400)?),
+            root: find("--root").unwrap_or(".").into(),
+            memory: (number("--memory", 1, 1 << 16)? as usize) << 20,
         }))
     }
 }
 
 fn flags(about: &About) -> impl Iterator<Item = &Flag> {
-    about.flags.iter().chain([&TIMEOUT])
+    about.flags.iter().chain((!about.is_server()).then_some(&TIMEOUT))
 }
 
 fn say_one_of<P: Place>(about: &About) -> String {
@@ -185,11 +228,21 @@ fn help<P: Place>(about: &About) {
     }
     println!("\nTo try it, in two terminals of one user:");
     for arguments in about.tries {
+        if let Some(command) = arguments.strip_prefix("$ ") {
+            println!("  {command}");
+            continue;
+        }
         let (name, arguments) = match arguments.split_once(' ') {
             Some((name, rest)) if !name.starts_with('-') => (name, rest),
             _ => (about.name, *arguments),
         };
         println!("  cargo run --release --example {name} -- {arguments}");
     }
-    println!("\nStart both sides with the same numbers. CONFIG_PATH may name a configuration file, LIBOS a back end.");
+    if about.is_server() {
+        println!("\nIt ends when it is interrupted, too. CONFIG_PATH may name a configuration file, LIBOS a back end.");
+    } else {
+        println!(
+            "\nStart both sides with the same numbers. CONFIG_PATH may name a configuration file, LIBOS a back end."
+        );
+    }
 }
