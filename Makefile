@@ -25,6 +25,7 @@ lint: setup ## format, clippy, documentation, and the house rules
 bench: setup ## measure pipes and sockets against the limits of this machine
 	cargo run --release --bin margay -- bench catmem
 	cargo run --release --bin margay -- bench catloop
+	cargo run --release --bin margay -- bench catcollar catnap
 
 fuzz: setup ## fuzz every target for FUZZ_SECONDS (60) each; needs nightly and cargo-fuzz
 	@scripts/fuzz

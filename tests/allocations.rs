@@ -9,7 +9,7 @@ use margay::config::Spin;
 use margay::{Completion, Config, Domain, Kind, LibOs, Outcome, Qd, Sga};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
 
 const LIMIT: Option<Duration> = Some(Duration::from_secs(20));
@@ -66,7 +66,11 @@ fn allocations(mut step: impl FnMut()) -> u64 {
 }
 
 fn libos(directory: &tempfile::TempDir, spin: Spin) -> LibOs {
-    let mut config = Config::default();
+    libos_of("catloop", directory, spin)
+}
+
+fn libos_of(name: &str, directory: &tempfile::TempDir, spin: Spin) -> LibOs {
+    let mut config = Config { libos: Some(name.to_owned()), ..Config::default() };
     config.catmem.directory = Some(directory.path().into());
     config.wait.spin = spin;
     LibOs::new(&config).unwrap()
@@ -142,23 +146,58 @@ fn private_and_shared_memory() {
     }
 }
 
-#[test]
-fn sockets() {
-    let directory = tempfile::tempdir().unwrap();
-    let mut libos = libos(&directory, Spin::For(Duration::from_micros(50)));
+/// A stream socket that listens.
+fn listen(libos: &mut LibOs) -> (Qd, SocketAddr) {
     let listening = libos.socket(Domain::V4, Kind::Stream).unwrap();
     libos.bind(listening, "127.0.0.1:0".parse().unwrap()).unwrap();
-    libos.listen(listening, 1).unwrap();
-    let address = libos.local_address(listening).unwrap();
+    libos.listen(listening, 64).unwrap();
+    (listening, libos.local_address(listening).unwrap())
+}
+
+/// Both ends of a connection.
+fn connection(libos: &mut LibOs) -> [Qd; 2] {
+    let (listening, address) = listen(libos);
     let near = libos.socket(Domain::V4, Kind::Stream).unwrap();
     let (accepting, connecting) = (libos.accept(listening).unwrap(), libos.connect(near, address).unwrap());
     libos.wait(connecting, LIMIT).unwrap().ok().unwrap();
     let far = libos.wait(accepting, LIMIT).unwrap().accepted().unwrap();
+    let closed = libos.close(listening).unwrap();
+    libos.wait(closed, LIMIT).unwrap().ok().unwrap();
+    [near, far]
+}
+
+/// Pops exactly so many bytes, in whatever pieces they come.
+fn pop_bytes(libos: &mut LibOs, qd: Qd, mut len: usize) {
+    while len > 0 {
+        let popped = libos.pop(qd, Some(len)).unwrap();
+        len -= message(libos.wait(popped, LIMIT).unwrap()).len();
+    }
+}
+
+fn sockets(name: &str) {
+    let directory = tempfile::tempdir().unwrap();
+    let mut libos = libos_of(name, &directory, Spin::For(Duration::from_micros(50)));
+    let [near, far] = connection(&mut libos);
+    for len in [1, 64, 2048, 16_384, 50_000] {
+        let bytes = vec![7; len];
+        let count = allocations_of(len, || {
+            let pushed = libos.push(near, &bytes[..]).unwrap();
+            pop_bytes(&mut libos, far, len);
+            libos.wait(pushed, LIMIT).unwrap().ok().unwrap();
+        });
+        assert_eq!(count, 0, "streams, {len} bytes");
+    }
+    // A pop that waits, of the application's own memory, and one that is given up.
     let streams = allocations(|| {
         let popped = libos.pop(far, None).unwrap();
-        let pushed = libos.push(near, &[7; 64]).unwrap();
+        let mut buf = libos.alloc(64).unwrap();
+        buf.get_mut().unwrap()[0] = 1;
+        let pushed = libos.push(near, buf).unwrap();
         assert_eq!(message(libos.wait(popped, LIMIT).unwrap()).len(), 64);
         libos.wait(pushed, LIMIT).unwrap().ok().unwrap();
+        let popped = libos.pop(far, None).unwrap();
+        libos.cancel(popped).unwrap();
+        libos.wait(popped, LIMIT).unwrap();
     });
 
     let server = libos.socket(Domain::V4, Kind::Datagram).unwrap();
@@ -171,6 +210,70 @@ fn sockets() {
         libos.wait(pushed, LIMIT).unwrap().ok().unwrap();
     });
     assert_eq!((streams, datagrams), (0, 0));
+}
+
+#[test]
+fn sockets_of_catloop() {
+    sockets("catloop");
+}
+
+#[test]
+fn sockets_of_catnap() {
+    sockets("catnap");
+}
+
+#[test]
+fn sockets_of_catcollar() {
+    sockets("catcollar");
+}
+
+/// A server with many connections, of which some are active at a time, with one `wait` for all.
+fn many_connections(name: &str) {
+    const CONNECTIONS: usize = 32;
+    let directory = tempfile::tempdir().unwrap();
+    let mut libos = libos_of(name, &directory, Spin::For(Duration::from_micros(50)));
+    let ends: Vec<[Qd; 2]> = (0..CONNECTIONS).map(|_| connection(&mut libos)).collect();
+    for &[_, far] in &ends {
+        libos.pop(far, None).unwrap();
+    }
+    let mut out = Vec::with_capacity(64);
+    let mut turn = 0;
+    let count = allocations(|| {
+        for number in 0..4 {
+            libos.push(ends[(turn * 7 + number * 5) % CONNECTIONS][0], &[9; 100]).unwrap();
+        }
+        turn += 1;
+        let (mut pushed, mut bytes) = (0, 0);
+        while pushed < 4 || bytes < 400 {
+            libos.wait_next_n(&mut out, 64, LIMIT).unwrap();
+            for completion in out.drain(..) {
+                match completion.outcome {
+                    Outcome::Push => pushed += 1,
+                    Outcome::Pop(message) => {
+                        bytes += message.len();
+                        libos.pop(completion.qd, None).unwrap();
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+    });
+    assert_eq!(count, 0);
+}
+
+#[test]
+fn many_connections_of_catloop() {
+    many_connections("catloop");
+}
+
+#[test]
+fn many_connections_of_catnap() {
+    many_connections("catnap");
+}
+
+#[test]
+fn many_connections_of_catcollar() {
+    many_connections("catcollar");
 }
 
 #[test]
@@ -219,45 +322,50 @@ fn every_way_to_wait() {
     libos.close_wait_set(set).unwrap();
 }
 
-/// Two LibOs on two threads, which sleep for each other, with a window of messages.
-fn two_threads(spin: Spin) {
+/// One of two that push to each other a window of messages, which may be cut or joined on their way. Gives its allocations.
+fn play(mut libos: LibOs, qd: Qd, first: bool) -> u64 {
     const TURNS: usize = 3000;
-    let directory = tempfile::tempdir().unwrap();
-    let play = |mut libos: LibOs, qd: Qd, first: bool| {
-        let mut out = Vec::with_capacity(64);
-        let mut counted = 0;
-        for turn in 0..TURNS {
-            if turn == TURNS / 3 {
-                counted = ALLOCATIONS.get();
-            }
-            // The first pushes, then both pop and push back.
-            let window = 1 + turn % 16;
-            if first {
-                for _ in 0..window {
-                    libos.push(qd, &[2; 300]).unwrap();
-                }
-            }
+    let mut out = Vec::with_capacity(64);
+    let mut counted = 0;
+    for turn in 0..TURNS {
+        if turn == TURNS / 3 {
+            counted = ALLOCATIONS.get();
+        }
+        // The first pushes, then both pop and push back.
+        let window = 1 + turn % 16;
+        let mut pushes = 0;
+        if first {
             for _ in 0..window {
-                let popped = libos.pop(qd, None).unwrap();
-                let message = message(libos.wait(popped, LIMIT).unwrap());
-                assert_eq!(message.len(), 300);
-                if !first {
-                    libos.push(qd, message).unwrap();
-                }
-            }
-            let mut pushes = window;
-            while pushes > 0 {
-                pushes -= libos.wait_next_n(&mut out, 64, LIMIT).unwrap();
-                out.drain(..).for_each(|completion| completion.ok().unwrap());
+                libos.push(qd, &[2; 300]).unwrap();
+                pushes += 1;
             }
         }
-        let count = ALLOCATIONS.get() - counted;
-        // Neither leaves while the other is busy.
-        libos.shutdown(qd, Shutdown::Write).unwrap();
-        let popped = libos.pop(qd, None).unwrap();
-        assert!(message(libos.wait(popped, LIMIT).unwrap()).is_empty());
-        count
-    };
+        let mut left = 300 * window;
+        while left > 0 {
+            let popped = libos.pop(qd, None).unwrap();
+            let message = message(libos.wait(popped, LIMIT).unwrap());
+            left -= message.len();
+            if !first {
+                libos.push(qd, message).unwrap();
+                pushes += 1;
+            }
+        }
+        while pushes > 0 {
+            pushes -= libos.wait_next_n(&mut out, 64, LIMIT).unwrap();
+            out.drain(..).for_each(|completion| completion.ok().unwrap());
+        }
+    }
+    let count = ALLOCATIONS.get() - counted;
+    // Neither leaves while the other is busy.
+    libos.shutdown(qd, Shutdown::Write).unwrap();
+    let popped = libos.pop(qd, None).unwrap();
+    assert!(message(libos.wait(popped, LIMIT).unwrap()).is_empty());
+    count
+}
+
+/// Two LibOs on two threads, which sleep for each other.
+fn two_threads(spin: Spin) {
+    let directory = tempfile::tempdir().unwrap();
     let (made, ready) = std::sync::mpsc::channel();
     let directory = &directory;
     let counts = std::thread::scope(|scope| {
@@ -286,4 +394,45 @@ fn two_threads_that_spin() {
 #[test]
 fn two_threads_that_sleep() {
     two_threads(Spin::For(Duration::ZERO));
+}
+
+/// The same with a connection.
+fn two_sockets(name: &str, spin: Spin) {
+    let directory = tempfile::tempdir().unwrap();
+    let (made, ready) = std::sync::mpsc::channel();
+    let directory = &directory;
+    let counts = std::thread::scope(|scope| {
+        let server = scope.spawn(|| {
+            let mut libos = libos_of(name, directory, spin);
+            let (listening, address) = listen(&mut libos);
+            let accepting = libos.accept(listening).unwrap();
+            made.send(address).unwrap();
+            let qd = libos.wait(accepting, LIMIT).unwrap().accepted().unwrap();
+            play(libos, qd, false)
+        });
+        let client = scope.spawn(move || {
+            let address = ready.recv_timeout(LIMIT.unwrap()).unwrap();
+            let mut libos = libos_of(name, directory, spin);
+            let qd = libos.socket(Domain::V4, Kind::Stream).unwrap();
+            let connecting = libos.connect(qd, address).unwrap();
+            libos.wait(connecting, LIMIT).unwrap().ok().unwrap();
+            play(libos, qd, true)
+        });
+        [server.join().unwrap(), client.join().unwrap()]
+    });
+    assert_eq!(counts, [0, 0]);
+}
+
+#[test]
+fn two_sockets_that_spin() {
+    for name in ["catloop", "catnap", "catcollar"] {
+        two_sockets(name, Spin::For(Duration::from_micros(50)));
+    }
+}
+
+#[test]
+fn two_sockets_that_sleep() {
+    for name in ["catloop", "catnap", "catcollar"] {
+        two_sockets(name, Spin::For(Duration::ZERO));
+    }
 }

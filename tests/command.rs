@@ -3,6 +3,9 @@
 
 #![allow(clippy::expect_used, reason = "a test ends where what it stands on is missing")]
 
+#[path = "common/forbid.rs"]
+mod forbid;
+
 use margay::{Config, LibOs};
 use std::io::Read;
 use std::path::Path;
@@ -73,7 +76,7 @@ fn children(pid: u32) -> Vec<u32> {
 fn help_tells_the_exit_codes_and_a_wrong_command_line_is_2() {
     let (code, out, _) = run(&["--help"]);
     assert_eq!(code, Some(0));
-    for word in ["demo", "bench", "top", "config", "Exit codes:", "CONFIG_PATH"] {
+    for word in ["demo", "bench", "top", "doctor", "config", "Exit codes:", "CONFIG_PATH"] {
         assert!(out.contains(word), "{word}: {out}");
     }
     assert!(!out.contains("worker"), "{out}");
@@ -114,20 +117,20 @@ fn what_cannot_work_is_said_before_anything_is_measured() {
 }
 
 /// A quick run, which shows these words; what it wrote as JSON.
-fn quick_run(what: &str, words: &[&str]) -> serde_json::Value {
+fn quick_run(what: &[&str], schema: &str, words: &[&str]) -> serde_json::Value {
     let directory = tempfile::tempdir().expect("a folder");
     let (json, svg) = (directory.path().join("run.json"), directory.path().join("run.svg"));
-    let mut command = margay(&["bench", what, "--quick"]);
-    command.arg("--json").arg(&json).arg("--svg").arg(&svg);
+    let mut command = margay(&["bench", "--quick"]);
+    command.args(what).arg("--json").arg(&json).arg("--svg").arg(&svg);
     let output = finish(command.spawn().expect("margay starts"), 240);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let out = String::from_utf8_lossy(&output.stdout);
-    for word in words.iter().chain(&["64 B round trip", "p99.9"]) {
+    for word in words.iter().chain(&["64 B", "p99.9"]) {
         assert!(out.contains(word), "{word}: {out}");
     }
 
     let run: serde_json::Value = serde_json::from_slice(&read(&json)).expect("JSON");
-    assert_eq!(run["schema"], format!("margay-bench-{what}/1"));
+    assert_eq!(run["schema"], format!("margay-bench-{schema}/1"));
     for goal in run["goals"].as_array().expect("a list") {
         let figure = goal["figure"].as_f64().expect("a number");
         assert!(figure.is_finite() && figure >= 0.0, "{goal}");
@@ -140,14 +143,15 @@ fn quick_run(what: &str, words: &[&str]) -> serde_json::Value {
 #[test]
 fn a_quick_run_of_catmem_measures_everything() {
     if let Some(_cores) = two_cores() {
-        quick_run("catmem", &["idle wait"]);
+        quick_run(&["catmem"], "catmem", &["64 B round trip", "idle wait"]);
     }
 }
 
 #[test]
 fn a_quick_run_of_catloop_measures_everything() {
     let Some(_cores) = two_cores() else { return };
-    let run = quick_run("catloop", &["TCP over loopback", "connect, accept, close", "wait_next_n", "descriptors"]);
+    let words = ["64 B round trip", "TCP over loopback", "connect, accept, close", "wait_next_n", "descriptors"];
+    let run = quick_run(&["catloop"], "catloop", &words);
     let series = run["series"].as_array().expect("a list");
     let crowd = series.iter().find(|series| series["key"] == "margay/wait set/many").expect("it was measured");
     let fact = |name: &str| crowd["facts"][name].as_f64().unwrap_or_else(|| panic!("{name}: {crowd}"));
@@ -156,6 +160,40 @@ fn a_quick_run_of_catloop_measures_everything() {
     for side in ["server descriptors", "client descriptors"] {
         assert!((0.9..1.1).contains(&fact(side)), "{crowd}");
     }
+}
+
+#[test]
+fn a_quick_run_of_kernel_sockets_measures_everything() {
+    let Some(_cores) = two_cores() else { return };
+    let words = ["1000 × 16 KiB", "/ io_uring", "catcollar allocates", "two polled sockets", "crowd", "goals hold"];
+    let run = quick_run(&["catcollar", "catnap"], "kernel-sockets", &words);
+    let series = run["series"].as_array().expect("a list");
+    let fact = |key: &str, name: &str| {
+        let one = series.iter().find(|series| series["key"] == key).unwrap_or_else(|| panic!("{key} was not measured"));
+        assert!(one["median"].as_f64().is_some_and(|median| median > 0.0), "{one}");
+        one["facts"][name].as_f64().unwrap_or_else(|| panic!("{name}: {one}"))
+    };
+    for server in ["epoll", "io_uring", "catnap", "catcollar"] {
+        for load in ["1 connections/64", "64 connections/1024", "1000 connections/16384"] {
+            let key = format!("{server}/{load}");
+            // What has many connections has many answers with one call, but never one with none at all.
+            assert!(fact(&key, "system calls per request") > 0.0, "{key}");
+            // Whatever the machine does meanwhile, no request takes memory of its own.
+            assert!(fact(&key, "allocations per request") < 0.05, "{key}");
+        }
+        // A receive, a send, and a share of what says that there is something.
+        if matches!(server, "epoll" | "catnap") {
+            assert!(fact(&format!("{server}/1000 connections/64"), "system calls per request") >= 2.0, "{server}");
+        }
+    }
+}
+
+#[test]
+fn benches_that_do_not_go_into_one_run_are_refused() {
+    let (code, _, err) = run(&["bench", "catmem", "catnap"]);
+    assert!(code == Some(2) && err.contains("catcollar and catnap"), "{err}");
+    let (code, _, err) = run(&["bench"]);
+    assert!(code == Some(2) && err.contains("BACK END"), "{err}");
 }
 
 /// `margay top` once, for a folder.
@@ -233,6 +271,103 @@ fn top_says_what_to_do_where_there_is_nothing() {
     std::fs::write(&file, "").expect("written");
     let (code, _, err) = run(&["top", "--once", "--directory", file.to_str().expect("a plain path")]);
     assert!(code == Some(1) && err.contains("cannot look into"), "{err}");
+}
+
+/// What `margay doctor` finds as JSON, in a process that was changed first; and its exit code.
+fn doctor(change: impl FnOnce(&mut Command)) -> (Option<i32>, serde_json::Value) {
+    let directory = tempfile::tempdir().expect("a folder");
+    let mut command = margay(&["doctor", "--json"]);
+    command.env("XDG_RUNTIME_DIR", directory.path());
+    change(&mut command);
+    let output = finish(command.spawn().expect("margay starts"), 30);
+    let told = String::from_utf8_lossy(&output.stdout);
+    let shown = serde_json::from_str(&told).unwrap_or_else(|error| panic!("{error}: {told}"));
+    assert_eq!(std::fs::read_dir(directory.path()).expect("listed").count(), 0, "looking leaves nothing");
+    (output.status.code(), shown)
+}
+
+/// State, and what to do, of one finding.
+fn finding<'a>(shown: &'a serde_json::Value, what: &str) -> (&'a str, &'a str) {
+    let findings = shown["findings"].as_array().expect("a list");
+    let finding = findings.iter().find(|finding| finding["what"] == what).unwrap_or_else(|| panic!("{what}: {shown}"));
+    (finding["state"].as_str().expect("a state"), finding["do"].as_str().unwrap_or_default())
+}
+
+#[test]
+fn doctor_tells_each_thing_with_its_state_and_what_to_do() {
+    let (code, shown) = doctor(|_| ());
+    assert_eq!(shown["schema"], "margay-doctor/1");
+    assert!(shown["kernel"].as_str().is_some_and(|kernel| kernel.contains('.')), "{shown}");
+    let findings = shown["findings"].as_array().expect("a list");
+    for finding in findings {
+        let state = finding["state"].as_str().expect("a state");
+        assert!(["ok", "limited", "missing"].contains(&state), "{finding}");
+        assert_eq!(finding["do"].is_null(), state == "ok", "{finding}");
+    }
+    let missing = findings.iter().any(|finding| finding["state"] == "missing");
+    assert_eq!(code, Some(i32::from(missing)), "{shown}");
+    for what in
+        ["kernel", "cores", "io_uring", "locked memory", "descriptors", "shared memory", "membarrier", "low ports"]
+    {
+        finding(&shown, what);
+    }
+    assert_eq!(finding(&shown, "runtime directory"), ("ok", ""));
+
+    // The same as a table, whose columns stand below each other.
+    let (_, table, err) = run(&["doctor"]);
+    assert_eq!(err, "");
+    let column = table.lines().next().and_then(|header| header.find("state")).expect("a header");
+    for (number, finding) in findings.iter().enumerate() {
+        let what = finding["what"].as_str().expect("a name");
+        let line = table.lines().find(|line| line.trim_start().starts_with(&format!("{what} "))).expect(what);
+        let state = line.get(column..).unwrap_or_default();
+        assert!(["ok", "limited", "missing"].iter().any(|word| state.starts_with(word)), "{number}: {table}");
+    }
+}
+
+#[test]
+fn doctor_finds_what_is_wrong_with_the_runtime_directory() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").expect("written");
+    let (code, shown) = doctor(|command| {
+        command.arg("--directory").arg(&file);
+    });
+    assert_eq!(code, Some(1), "{shown}");
+    let (state, todo) = finding(&shown, "runtime directory");
+    assert!(state == "missing" && todo.contains("catmem.directory"), "{shown}");
+    let (code, out, err) = run(&["doctor", "--colour"]);
+    assert!(code == Some(2) && out.is_empty(), "{err}");
+}
+
+#[test]
+fn doctor_finds_limits_that_are_low() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    use std::os::unix::process::CommandExt;
+    let (_, shown) = doctor(|command| {
+        // SAFETY: between fork and exec it makes one system call.
+        unsafe {
+            command.pre_exec(|| {
+                setrlimit(Resource::Nofile, Rlimit { current: Some(64), maximum: Some(64) })?;
+                Ok(())
+            })
+        };
+    });
+    let (state, todo) = finding(&shown, "descriptors");
+    assert!(state == "limited" && todo.contains("16384"), "{shown}");
+}
+
+#[test]
+fn doctor_says_what_forbids_io_uring_and_what_to_take_instead() {
+    use std::os::unix::process::CommandExt;
+    let mut filter = forbid::filter(libc::SYS_io_uring_setup, libc::EPERM);
+    let (code, shown) = doctor(|command| {
+        // SAFETY: between fork and exec it makes two system calls, and touches nothing but its own copy of the filter.
+        unsafe { command.pre_exec(move || forbid::install(&mut filter)) };
+    });
+    assert_eq!(code, Some(1), "{shown}");
+    let (state, todo) = finding(&shown, "io_uring");
+    assert!(state == "missing" && todo.contains("catnap") && todo.contains("io_uring_setup"), "{shown}");
 }
 
 #[test]

@@ -12,8 +12,10 @@ use std::path::Path;
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 /// Each crate of the workspace, and which others of it that crate may use.
-const ALLOWED: [(&str, &[&str]); 10] = [
-    ("margay", &["runtime", "catmem", "catloop", "catnap", "catcollar", "catnip", "catmint"]),
+const ALLOWED: [(&str, &[&str]); 11] = [
+    ("margay", &["runtime", "catmem", "catloop", "catnap", "catcollar", "catnip", "catmint", "baselines"]),
+    // What the command measures against; no library code uses it.
+    ("baselines", &[]),
     ("catloop", &["runtime", "catmem"]),
     ("catmem", &["runtime"]),
     ("catnap", &["runtime", "kernel"]),
@@ -84,7 +86,19 @@ fn an_upward_edge_and_an_unknown_crate_are_found() {
 #[test]
 fn the_table_itself_has_no_circle() {
     // Each crate only uses crates that stand below it in this order.
-    let order = ["margay", "catloop", "catnip", "catmem", "catnap", "catcollar", "catmint", "kernel", "network", "runtime"];
+    let order = [
+        "margay",
+        "baselines",
+        "catloop",
+        "catnip",
+        "catmem",
+        "catnap",
+        "catcollar",
+        "catmint",
+        "kernel",
+        "network",
+        "runtime",
+    ];
     let rank = |name: &str| order.iter().position(|n| *n == name).expect("every crate of the table has a rank");
     for (name, may) in ALLOWED {
         for used in may {

@@ -30,6 +30,7 @@ fn example() -> Page {
         connected: 6,
         refused: 7,
         drops: u64::MAX,
+        system_calls: 0,
     };
     page.set_backends(["catmem", "catloop"].into_iter());
     page

@@ -162,6 +162,7 @@ pub fn a_killed_owner(subject: &Subject) {
             let near = side.connect(&mut libos, address);
             side.board.set(STEP + 1, 1);
             let begun = libos.pop(near, None);
+            // Nobody had accepted it, so it is no end, whoever closes for the dead.
             assert_eq!(fails(&mut libos, begun), Errno::CONNRESET);
             for kind in [Kind::Stream, Kind::Datagram] {
                 // Its descriptors are closed one after another.

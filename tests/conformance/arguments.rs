@@ -4,6 +4,7 @@
 use crate::harness::bytes::Stream;
 use crate::harness::{done, pop_message, push_message};
 use crate::subject::{Side, Subject, accept, close, connected, ends_with, errno, fails, pop_rest, wait, with_ip};
+use core::net::SocketAddr;
 use core::time::Duration;
 use margay::{Errno, Kind, LibOs, OptionName, Qd, Qt, SocketOption};
 use std::net::Shutdown;
@@ -215,18 +216,16 @@ pub fn while_connecting(subject: &Subject) {
             let mut libos = side.libos();
             let to = side.announced();
             let qd = side.stream(&mut libos);
-            libos.bind(qd, side.at(0)).unwrap();
-            let qt = libos.connect(qd, to).unwrap();
-            if libos.try_wait(qt).unwrap().is_none() {
-                assert_eq!(errno(libos.connect(qd, to)), Errno::ALREADY);
-                assert_eq!(errno(libos.listen(qd, 1)), Errno::ADDRINUSE);
-                assert_eq!(errno(libos.accept(qd)), Errno::INVAL);
-                assert_eq!(errno(libos.peer_address(qd)), Errno::NOTCONN);
-                assert_eq!(errno(libos.bind(qd, side.at(0))), Errno::INVAL);
-                side.board.set(CONNECTING, 1);
-                connected(&mut libos, qt);
-            }
+            libos.bind(qd, SocketAddr::new(side.backend.domain.unspecified().ip(), 0)).unwrap();
+            let qt = side.call_in_vain(&mut libos, qd);
+            assert!(libos.try_wait(qt).unwrap().is_none());
+            assert_eq!(errno(libos.connect(qd, to)), Errno::ALREADY);
+            assert_eq!(errno(libos.listen(qd, 1)), Errno::ADDRINUSE);
+            assert_eq!(errno(libos.accept(qd)), Errno::INVAL);
+            assert_eq!(errno(libos.peer_address(qd)), Errno::NOTCONN);
+            assert_eq!(errno(libos.bind(qd, side.at(0))), Errno::INVAL);
             side.board.set(CONNECTING, 1);
+            side.get_through(&mut libos, qd, qt);
             let pushed = libos.push(qd, &Stream::new(side.seed).take(100)[..]).unwrap();
             done(&mut libos, pushed);
             libos.shutdown(qd, Shutdown::Write).unwrap();
@@ -249,7 +248,8 @@ pub fn not_connected(subject: &Subject) {
             assert_eq!(fails(&mut libos, begun), Errno::NOTCONN);
             let begun = libos.pop_in_place(qd);
             assert_eq!(fails(&mut libos, begun), Errno::NOTCONN);
-            assert_eq!(errno(libos.alloc_on(qd, 100)), Errno::NOTCONN);
+            let none = errno(libos.alloc_on(qd, 100));
+            assert!(none == Errno::NOTCONN || (none == Errno::NOTSUP && !side.backend.has_own_memory()), "{none:?}");
             assert_eq!(errno(libos.peer_address(qd)), Errno::NOTCONN);
             for how in [Shutdown::Read, Shutdown::Write, Shutdown::Both] {
                 assert_eq!(errno(libos.shutdown(qd, how)), Errno::NOTCONN, "{how:?}");
@@ -270,8 +270,7 @@ pub fn not_connected(subject: &Subject) {
 /// Lengths of nothing, and addresses for a stream.
 pub fn messages(subject: &Subject) {
     subject.alone(|side| {
-        let mut libos = side.libos();
-        let [near, far] = side.two_ends(&mut libos);
+        let (mut libos, [near, far]) = side.both_ends();
         assert_eq!(errno(libos.push(near, b"")), Errno::INVAL);
         assert_eq!(errno(libos.push(near, margay::Sga::new())), Errno::INVAL);
         assert_eq!(errno(libos.pop(near, Some(0))), Errno::INVAL);
@@ -286,8 +285,7 @@ pub fn messages(subject: &Subject) {
 /// Tokens that are spent, never were, or belong to another LibOs: an error, and never somebody else's completion.
 pub fn stale_tokens(subject: &Subject) {
     subject.alone(|side| {
-        let mut libos = side.libos();
-        let [near, far] = side.two_ends(&mut libos);
+        let (mut libos, [near, far]) = side.both_ends();
         let spent = libos.push(near, b"x").unwrap();
         done(&mut libos, spent);
         let popped = libos.pop(far, None).unwrap();

@@ -4,7 +4,8 @@
 use crate::harness::bytes::Stream;
 use crate::harness::{done, push_message};
 use crate::subject::{
-    Subject, accept, close, connected, ends_with, errno, poll_until, pop, pop_stream, push_stream, wait,
+    Subject, accept, close, connected, ends_with, errno, poll_until, pop, pop_stream, push_stream, push_until_full,
+    wait,
 };
 use core::time::Duration;
 use margay::{Errno, LibOs, Outcome, Qt, SocketOption};
@@ -29,12 +30,12 @@ pub fn accepts(subject: &Subject) {
         let near = [side.connect(&mut libos, address), side.connect(&mut libos, address)];
         for (near, qt) in near.into_iter().zip([tokens[1], tokens[3]]) {
             let far = wait(&mut libos, qt).accepted().unwrap();
-            assert_eq!(libos.peer_address(far).unwrap(), libos.local_address(near).unwrap());
+            side.assert_ends(&mut libos, near, far);
         }
         // With none pending a connection waits for the next.
         let near = side.connect(&mut libos, address);
         let far = accept(&mut libos, listening);
-        assert_eq!(libos.peer_address(far).unwrap(), libos.local_address(near).unwrap());
+        side.assert_ends(&mut libos, near, far);
     });
 }
 
@@ -64,7 +65,7 @@ pub fn connects(subject: &Subject) {
             let mut libos = side.libos();
             let to = side.announced();
             let qd = side.stream(&mut libos);
-            let begun = libos.connect(qd, to).unwrap();
+            let begun = side.call_in_vain(&mut libos, qd);
             let (pushed, popped) = (libos.push(qd, b"first try").unwrap(), libos.pop(qd, None).unwrap());
             cancel(&mut libos, begun);
             // What was begun behind it has nothing to go to.
@@ -72,7 +73,7 @@ pub fn connects(subject: &Subject) {
             assert_eq!(ends_with(&mut libos, popped), Errno::NOTCONN);
             assert_eq!(errno(libos.peer_address(qd)), Errno::NOTCONN);
             side.board.set(STEP, 1);
-            let begun = libos.connect(qd, to).unwrap();
+            let begun = side.begin(&mut libos, qd, to).unwrap();
             connected(&mut libos, begun);
             push_message(&mut libos, qd, b"second try");
             assert_eq!(pop(&mut libos, qd).to_vec(), b"welcome");
@@ -86,9 +87,7 @@ pub fn pops(subject: &Subject) {
     subject
         .pair()
         .server(|side| {
-            let mut libos = side.libos();
-            let listening = side.serve(&mut libos, 1);
-            let qd = accept(&mut libos, listening);
+            let (mut libos, qd) = side.served();
             let mut stream = Stream::new(side.seed);
             for round in 0..100 {
                 let tokens: Vec<Qt> = (0..6).map(|_| libos.pop(qd, Some(50)).unwrap()).collect();
@@ -104,8 +103,7 @@ pub fn pops(subject: &Subject) {
             }
         })
         .client(|side| {
-            let mut libos = side.libos();
-            let qd = side.call(&mut libos);
+            let (mut libos, qd) = side.called();
             let mut stream = Stream::new(side.seed);
             for round in 0..100 {
                 side.board.wait(STEP, round + 1);
@@ -118,25 +116,14 @@ pub fn pops(subject: &Subject) {
         .run();
 }
 
-/// Pushes behind a full ring: those that are given up are not seen by the peer, the others come in order.
+/// Pushes behind one that waits for room: those that are given up are not seen by the peer, the others come in order.
 pub fn pushes(subject: &Subject) {
     subject.alone(|side| {
-        let mut libos = side.libos_with(|config| side.narrow(config, 4096));
-        let [near, far] = side.two_ends(&mut libos);
-        for round in 0..50 {
+        let (mut libos, [near, far]) = side.both_ends_with(|config| side.narrow(config, 4096));
+        for round in 0..20 {
             let mut stream = Stream::new(side.seed + round);
-            let mut taken = 0;
-            let first = loop {
-                let before = stream.clone();
-                let qt = libos.push(near, &stream.take(200)[..]).unwrap();
-                if libos.try_wait(qt).unwrap().is_none() {
-                    stream = before;
-                    break qt;
-                }
-                taken += 200;
-            };
-            // The first may have gone in part; those behind it have not.
-            stream.fill(&mut [0; 200]);
+            // The first that waits may have gone in part; those behind it have not.
+            let (first, taken) = push_until_full(&mut libos, near, &mut stream, 200);
             let mut behind = Vec::new();
             for index in 0..6 {
                 let qt = if index % 2 == 0 {
@@ -160,7 +147,7 @@ pub fn pushes(subject: &Subject) {
 
 /// A large push that is given up half way: what has gone of it is its beginning, and what comes behind is whole.
 pub fn a_push_half_way(subject: &Subject) {
-    const LARGE: usize = 100_000;
+    const LARGE: usize = 400_000;
     subject
         .pair()
         .server(|side| {
@@ -185,7 +172,7 @@ pub fn a_push_half_way(subject: &Subject) {
             }
         })
         .client(|side| {
-            let mut libos = side.libos();
+            let mut libos = side.libos_with(|config| side.narrow(config, 8192));
             let mut random = side.random();
             for round in 0..50 {
                 let qd = side.call(&mut libos);
@@ -220,16 +207,15 @@ fn no_more(libos: &mut LibOs, qd: margay::Qd) -> bool {
 pub fn a_close(subject: &Subject) {
     subject.alone(|side| {
         let mut libos = side.libos();
-        let [near, far] = side.two_ends(&mut libos);
+        let (near, far, len) = side.ends_with_something_unread(&mut libos);
         libos.set_option(near, SocketOption::Linger(Some(Duration::from_mins(1)))).unwrap();
-        push_stream(&mut libos, near, &mut Stream::new(side.seed), 1000);
         let closed = libos.close(near).unwrap();
         assert_eq!(errno(libos.check(near)), Errno::BADF);
         cancel(&mut libos, closed);
         libos.check(near).unwrap();
         libos.set_option(near, SocketOption::Linger(None)).unwrap();
         close(&mut libos, near);
-        pop_stream(&mut libos, far, &mut Stream::new(side.seed), 1000);
+        pop_stream(&mut libos, far, &mut Stream::new(side.seed), len);
         assert!(pop(&mut libos, far).is_empty());
         assert_eq!(libos.queues(), 1);
     });
@@ -238,12 +224,12 @@ pub fn a_close(subject: &Subject) {
 /// Operations that have finished cannot be cancelled, and are as they were.
 pub fn too_late(subject: &Subject) {
     subject.alone(|side| {
-        let mut libos = side.libos();
-        let [near, far] = side.two_ends(&mut libos);
+        let (mut libos, [near, far]) = side.both_ends();
         let popped = libos.pop(far, None).unwrap();
         let pushed = libos.push(near, b"in time").unwrap();
-        for _ in 0..10 {
+        for _ in 0..20 {
             libos.poll();
+            crate::harness::system::sleep(100_000);
         }
         for qt in [pushed, popped] {
             assert_eq!(errno(libos.cancel(qt)), Errno::ALREADY);
@@ -256,8 +242,7 @@ pub fn too_late(subject: &Subject) {
 /// Waits that run out again and again leave nothing: with `cancel` a server can give up as often as it likes.
 pub fn thousands_of_pops_given_up(subject: &Subject) {
     subject.alone(|side| {
-        let mut libos = side.libos_with(|config| config.limits.operations = 16);
-        let [near, far] = side.two_ends(&mut libos);
+        let (mut libos, [near, far]) = side.both_ends_with(|config| config.limits.operations = 16);
         let before = crate::harness::system::private_kib();
         for _ in 0..20_000 {
             let qt = libos.pop(far, None).unwrap();
@@ -278,9 +263,7 @@ pub fn against_a_busy_peer(subject: &Subject) {
     subject
         .pair()
         .server(|side| {
-            let mut libos = side.libos_with(|config| side.narrow(config, 8192));
-            let listening = side.serve(&mut libos, 1);
-            let qd = accept(&mut libos, listening);
+            let (mut libos, qd) = side.served_with(|config| side.narrow(config, 8192));
             let (mut stream, mut random) = (Stream::new(side.seed), side.random());
             let mut canceled = 0;
             loop {
@@ -302,8 +285,7 @@ pub fn against_a_busy_peer(subject: &Subject) {
             side.board.set(STEP, 1);
         })
         .client(|side| {
-            let mut libos = side.libos();
-            let qd = side.call(&mut libos);
+            let (mut libos, qd) = side.called();
             let (mut stream, mut random) = (Stream::new(side.seed), side.random());
             while stream.at() < LEN {
                 let len = random.length(5000).min((LEN - stream.at()) as usize);

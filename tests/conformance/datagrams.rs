@@ -10,7 +10,6 @@ use margay::{Datagram, Errno, LibOs, Outcome, Qd, Qt, Sga};
 use std::net::Shutdown;
 
 const STEP: usize = 0;
-const LONGEST: usize = 65_507;
 
 /// Pushes a datagram and waits for that.
 #[track_caller]
@@ -49,7 +48,8 @@ pub fn assert_silent(libos: &mut LibOs, qd: Qd) {
 
 /// Datagrams of every length keep their boundaries, the empty one and the longest among them, and their sender.
 pub fn boundaries(subject: &Subject) {
-    const LENGTHS: [usize; 12] = [0, 1, 2, 63, 64, 1472, 1473, 2048, 9000, 40_000, LONGEST - 1, LONGEST];
+    let longest = subject.backend().longest;
+    let lengths = [0, 1, 2, 63, 64, 1472, 1473, 2048, 9000, 40_000, longest - 1, longest];
     subject
         .pair()
         .server(|side| {
@@ -58,7 +58,7 @@ pub fn boundaries(subject: &Subject) {
             side.announce(address);
             let mut client = None;
             for round in 0..20 {
-                for len in LENGTHS {
+                for len in lengths {
                     let datagram = pop(&mut libos, qd);
                     assert_eq!(datagram.len(), len);
                     assert_eq!(*client.get_or_insert(datagram.sender()), datagram.sender());
@@ -73,7 +73,7 @@ pub fn boundaries(subject: &Subject) {
             let (qd, to) = (side.datagram(&mut libos), side.announced());
             assert_eq!(libos.local_address(qd).unwrap(), side.backend.domain.unspecified());
             for round in 0..20 {
-                for len in LENGTHS {
+                for len in lengths {
                     let bytes = message(len, side.seed, round * 100 + len as u64);
                     // In one piece or in many.
                     if round % 2 == 0 || len == 0 {
@@ -107,7 +107,7 @@ pub fn errors(subject: &Subject) {
         let begun = libos.push(qd, b"to whom?");
         assert_eq!(fails(&mut libos, begun), Errno::DESTADDRREQ);
         assert_eq!(errno(libos.peer_address(qd)), Errno::NOTCONN);
-        let long = vec![1; LONGEST + 1];
+        let long = vec![1; side.backend.longest + 1];
         let begun = libos.push_to(qd, &long[..], to);
         assert_eq!(fails(&mut libos, begun), Errno::MSGSIZE);
         let family = if side.backend.host.is_ipv4() { "[::1]:9" } else { "127.0.0.1:9" };

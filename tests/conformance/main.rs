@@ -1,16 +1,23 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What every back end with sockets must do, written once over the public API, with processes of its own for each test.
-//! A new back end is one constant in `backends`, and one line at the end of this file.
+//! A new back end is one constant in `backends`, and one line at the end of this file. Those that use the kernel's network have one of
+//! their own in each test, for which they need root.
 //!
-//! - `backends`: the back ends. `subject`: one test on one of them. `harness`: processes, boards, seeds.
+//! - `backends`: the back ends. `subject`: one test on one of them. `harness`: processes, boards, seeds. These are in
+//!   `tests/common`.
 //! - `arguments`, `addresses`, `options`: calls that are wrong, and what sockets say about themselves.
 //! - `connecting`, `backlog`, `ends`, `cancel`, `death`: how connections come and go.
 //! - `transfer`, `many`, `datagrams`, `losses`: what goes through them. `waits`, `sleeping`: how it is waited for.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where what it stands on is missing")]
 
+#[macro_use]
+#[path = "../common/suite.rs"]
+mod suite;
+
 mod addresses;
 mod arguments;
+#[path = "../common/backends.rs"]
 mod backends;
 mod backlog;
 mod cancel;
@@ -24,30 +31,12 @@ mod losses;
 mod many;
 mod options;
 mod sleeping;
+#[path = "../common/subject.rs"]
 mod subject;
 mod transfer;
 mod waits;
 
-/// Makes a test of each function of the suite for each back end.
-macro_rules! conformance {
-    ($suite:tt on $($name:ident = $backend:ident;)*) => {
-        $(mod $name {
-            conformance!(@areas $backend $suite);
-        })*
-    };
-    (@areas $backend:ident { $($area:ident: $($test:ident)*;)* }) => {
-        $(mod $area {
-            $(#[test]
-            fn $test() {
-                fn here() {}
-                let subject = crate::subject::Subject::new(&crate::backends::$backend, core::any::type_name_of_val(&here));
-                crate::$area::$test(&subject);
-            })*
-        })*
-    };
-}
-
-conformance! {
+suite! {
     {
         arguments: bad_descriptors pipes_are_no_sockets sockets_need_a_back_end bind listen odd_backlogs
             accept_what_does_not_listen connect while_connecting not_connected messages stale_tokens full_tables;
@@ -75,4 +64,26 @@ conformance! {
     } on
     catloop_v4 = CATLOOP_V4;
     catloop_v6 = CATLOOP_V6;
+    catnap_v4 = CATNAP_V4;
+    catnap_v6 = CATNAP_V6;
+    catcollar_v4 = CATCOLLAR_V4;
+    catcollar_v6 = CATCOLLAR_V6;
+}
+
+// Unix-domain sockets, whose addresses are paths: what does not ask for addresses, ports or half of the network.
+suite! {
+    {
+        connecting: either_first begun_while_connecting closed_before_or_after_accept both_close_at_once;
+        ends: half_close_by_the_server half_close_by_the_client the_end_comes_last pops_behind_the_end the_peer_has_closed no_linger;
+        transfer: every_length_and_segments pop_sizes pop_before_push ping_pong thousands_outstanding
+            many_connections_at_once without_a_copy what_was_popped_stays more_than_the_ring_before_the_end;
+        many: at_once one_after_another any_one_of_many idle;
+        cancel: accepts pops pushes a_push_half_way too_late thousands_of_pops_given_up against_a_busy_peer;
+        waits: wait_any_gives_the_oldest wait_next_n_gives_the_oldest a_busy_socket_starves_nobody
+            a_busy_pipe_starves_nobody a_flood_does_not_starve_accept each_token_its_own_completion one_set_for_everything;
+        sleeping: sleepers_are_woken readiness;
+        death: of_the_server of_the_client of_clients_in_the_backlog;
+    } on
+    catnap_unix = CATNAP_UNIX;
+    catcollar_unix = CATCOLLAR_UNIX;
 }

@@ -7,8 +7,9 @@ use crate::harness::{LIMIT, Random, push_message};
 use crate::subject::{Subject, accept, close, connected, poll_until, pop, pop_stream, push_stream, wait};
 use core::time::Duration;
 use margay::config::Spin;
-use margay::{Config, Outcome, Qd, Qt};
+use margay::{Config, Domain, Outcome, Qd, Qt};
 use rustix::process::{Resource, getrlimit, setrlimit};
+use std::collections::HashSet;
 
 const STEP: usize = 0;
 
@@ -76,13 +77,13 @@ pub fn at_once(subject: &Subject) {
             let mut libos = side.libos_with(small);
             let to = side.announced();
             let warm = side.stream(&mut libos);
-            libos.bind(warm, side.at(0)).unwrap();
+            side.bind(&mut libos, warm, side.at(0)).unwrap();
             let before = descriptors();
             let mut qds = Vec::new();
             // Many connects under way at once.
             for _ in 0..CONNECTIONS / 50 {
                 let batch: Vec<_> = (0..50).map(|_| side.stream(&mut libos)).collect();
-                let tokens: Vec<_> = batch.iter().map(|&qd| libos.connect(qd, to).unwrap()).collect();
+                let tokens: Vec<_> = batch.iter().map(|&qd| side.begin(&mut libos, qd, to).unwrap()).collect();
                 for qt in tokens {
                     connected(&mut libos, qt);
                 }
@@ -99,8 +100,10 @@ pub fn at_once(subject: &Subject) {
                     pop_stream(&mut libos, qd, &mut streams[1], 100);
                 }
             }
-            let ports: std::collections::HashSet<_> = qds.iter().map(|&qd| libos.local_address(qd).unwrap()).collect();
-            assert_eq!(ports.len(), CONNECTIONS);
+            if side.backend.domain != Domain::Unix {
+                let ports: HashSet<_> = qds.iter().map(|&qd| libos.local_address(qd).unwrap()).collect();
+                assert_eq!(ports.len(), CONNECTIONS);
+            }
             for qd in qds {
                 close(&mut libos, qd);
             }
@@ -238,10 +241,10 @@ pub fn idle(subject: &Subject) {
             side.poll_until(&mut libos, STEP, 2);
             let before = crate::harness::system::processor_time();
             let mut out = Vec::new();
-            let error = libos.wait_next_n(&mut out, 1, Some(Duration::from_secs(1))).unwrap_err();
+            let error = libos.wait_next_n(&mut out, 1, Some(Duration::from_secs(2))).unwrap_err();
             assert_eq!(error.errno(), margay::Errno::TIMEDOUT);
             let used = crate::harness::system::processor_time() - before;
-            assert!(used < 20_000_000, "{used} ns of processor time in 1 s");
+            assert!(used < 20_000_000, "{used} ns of processor time in 2 s: more than 1 %");
             side.board.set(STEP, 3);
             // The one that speaks is heard.
             libos.wait_next_n(&mut out, 1, LIMIT).unwrap();
@@ -254,9 +257,9 @@ pub fn idle(subject: &Subject) {
             side.board.set(STEP, 2);
             let qt = libos.pop(qds[0], None).unwrap();
             let before = crate::harness::system::processor_time();
-            let _ = libos.wait(qt, Some(Duration::from_millis(900)));
+            let _ = libos.wait(qt, Some(Duration::from_millis(1900)));
             let used = crate::harness::system::processor_time() - before;
-            assert!(used < 20_000_000, "{used} ns of processor time in 900 ms");
+            assert!(used < 19_000_000, "{used} ns of processor time in 1.9 s: more than 1 %");
             poll_until(&mut libos, |_| side.board.get(STEP) >= 3);
             push_message(&mut libos, qds[150], b"hello");
             assert!(matches!(wait(&mut libos, qt).outcome, Outcome::Pop(_)));

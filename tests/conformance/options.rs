@@ -140,7 +140,7 @@ pub fn small_buffers(subject: &Subject) {
         let near = side.stream(&mut libos);
         libos.set_option(near, SocketOption::SendBuffer(4096)).unwrap();
         libos.set_option(listening, SocketOption::ReceiveBuffer(4096)).unwrap();
-        let begun = libos.connect(near, address).unwrap();
+        let begun = side.begin(&mut libos, near, address).unwrap();
         assert!(matches!(wait(&mut libos, begun).outcome, Outcome::Connect));
         let far = accept(&mut libos, listening);
         let mut sent = Stream::new(side.seed);

@@ -11,21 +11,20 @@ const STEP: usize = 0;
 
 /// Zero looks once, a short one comes back, and both leave the token as it was: of an accept, a connect, a pop, a push.
 pub fn timeouts(subject: &Subject) {
+    const LARGE: usize = 1_000_000;
     subject
         .pair()
         .server(|side| {
             let mut libos = side.libos_with(|config| side.narrow(config, 4096));
             let listening = side.serve(&mut libos, 1);
-            let accepting = libos.accept(listening).unwrap();
-            let far = wait(&mut libos, accepting).accepted().unwrap();
+            let far = accept(&mut libos, listening);
             side.board.wait(STEP, 1);
-            let connecting = libos.accept(listening).unwrap();
-            assert!(wait(&mut libos, connecting).accepted().is_ok());
+            accept(&mut libos, listening);
             for _ in 0..2 {
                 push_message(&mut libos, far, b"now");
             }
             let mut len = 0;
-            while len < 100_000 {
+            while len < LARGE {
                 len += pop_message(&mut libos, far).len();
             }
             side.board.wait(STEP, 2);
@@ -47,20 +46,18 @@ pub fn timeouts(subject: &Subject) {
                 }
                 assert!(out.is_empty());
             }
-            let mut libos = side.libos();
             let short = Some(Duration::from_millis(5));
-            let near = side.call(&mut libos);
+            let (mut libos, near) = side.called_with(|config| side.narrow(config, 4096));
             let popped = libos.pop(near, None).unwrap();
-            let pushed = libos.push(near, &vec![7; 100_000][..]).unwrap();
-            // The server does not look at its backlog.
+            let pushed = libos.push(near, &vec![7; LARGE][..]).unwrap();
             let calling = side.stream(&mut libos);
-            let connecting = libos.connect(calling, side.announced()).unwrap();
+            let connecting = side.call_in_vain(&mut libos, calling);
             for qt in [popped, pushed, connecting] {
                 assert_eq!(errno(libos.wait(qt, short)), Errno::TIMEDOUT);
                 assert_eq!(errno(libos.wait(qt, Some(Duration::ZERO))), Errno::TIMEDOUT);
             }
             side.board.set(STEP, 1);
-            connected(&mut libos, connecting);
+            side.get_through(&mut libos, calling, connecting);
             // No limit, and the longest that can be said.
             assert!(libos.wait(popped, None).unwrap().into_message().unwrap().len() >= 3);
             assert_eq!(errno(libos.wait(popped, None)), Errno::INVAL, "a token is spent once");
@@ -88,7 +85,7 @@ pub fn sleepers_are_woken(subject: &Subject) {
             for _ in 0..ROUNDS {
                 let qd = accept(&mut libos, listening);
                 let mut len = 0;
-                while len < 20_000 {
+                while len < 100_000 {
                     len += pop_message(&mut libos, qd).len();
                     if random.below(50) == 0 {
                         crate::harness::system::sleep(random.below(300_000));
@@ -107,7 +104,7 @@ pub fn sleepers_are_woken(subject: &Subject) {
                     crate::harness::system::sleep(random.below(300_000));
                 }
                 let qd = side.call(&mut libos);
-                let qt = libos.push(qd, &vec![1; 20_000][..]).unwrap();
+                let qt = libos.push(qd, &vec![1; 100_000][..]).unwrap();
                 done(&mut libos, qt);
                 assert_eq!(pop_message(&mut libos, qd).to_vec(), b"got it");
                 close(&mut libos, qd);
@@ -201,7 +198,7 @@ pub fn readiness(subject: &Subject) {
             for round in 0..50 {
                 crate::harness::system::sleep(random.below(200_000));
                 let qd = side.stream(&mut libos);
-                let qt = libos.connect(qd, to).unwrap();
+                let qt = side.begin(&mut libos, qd, to).unwrap();
                 assert!(matches!(owned(&mut libos, qt).outcome, Outcome::Connect));
                 side.board.wait(STEP, round + 1);
                 crate::harness::system::sleep(random.below(200_000));

@@ -64,9 +64,7 @@ pub fn every_length_and_segments(subject: &Subject) {
     subject
         .pair()
         .server(|side| {
-            let mut libos = side.libos();
-            let listening = side.serve(&mut libos, 1);
-            let qd = accept(&mut libos, listening);
+            let (mut libos, qd) = side.served();
             let mut stream = Stream::new(side.seed);
             for (len, _) in cases() {
                 pop_stream(&mut libos, qd, &mut stream, len);
@@ -74,8 +72,7 @@ pub fn every_length_and_segments(subject: &Subject) {
             read_end(&mut libos, qd);
         })
         .client(|side| {
-            let mut libos = side.libos();
-            let qd = side.call(&mut libos);
+            let (mut libos, qd) = side.called();
             let mut stream = Stream::new(side.seed);
             for (len, count) in cases() {
                 let message = segments(&mut libos, &mut stream, len, count);
@@ -95,25 +92,19 @@ pub fn pop_sizes(subject: &Subject) {
     subject
         .pair()
         .server(|side| {
-            let mut libos = side.libos_with(|config| side.narrow(config, 8192));
-            let listening = side.serve(&mut libos, 1);
-            let qd = accept(&mut libos, listening);
+            let (mut libos, qd) = side.served_with(|config| side.narrow(config, 8192));
             let (mut stream, mut random) = (Stream::new(side.seed), side.random());
-            for _ in 0..100 {
-                let end = stream.at() + LEN as u64;
-                while stream.at() < end {
-                    let most = [1, random.length(5000), 1 << 20, usize::MAX][random.below(4) as usize];
-                    let qt = libos.pop(qd, Some(most)).unwrap();
-                    let popped = wait(&mut libos, qt).into_message().unwrap();
-                    assert!((1..=most).contains(&popped.len()), "{} bytes of {most}", popped.len());
-                    stream.check(&popped);
-                }
+            while stream.at() < 100 * LEN as u64 {
+                let most = [1, random.length(5000), 1 << 20, usize::MAX][random.below(4) as usize];
+                let qt = libos.pop(qd, Some(most)).unwrap();
+                let popped = wait(&mut libos, qt).into_message().unwrap();
+                assert!((1..=most).contains(&popped.len()), "{} bytes of {most}", popped.len());
+                stream.check(&popped);
             }
             read_end(&mut libos, qd);
         })
         .client(|side| {
-            let mut libos = side.libos();
-            let qd = side.call(&mut libos);
+            let (mut libos, qd) = side.called();
             let mut stream = Stream::new(side.seed);
             for _ in 0..100 {
                 let mut left = LEN;
@@ -134,9 +125,7 @@ pub fn pop_before_push(subject: &Subject) {
     subject
         .pair()
         .server(|side| {
-            let mut libos = side.libos();
-            let listening = side.serve(&mut libos, 1);
-            let qd = accept(&mut libos, listening);
+            let (mut libos, qd) = side.served();
             for round in 0..100 {
                 let qt = libos.pop(qd, None).unwrap();
                 side.board.set(STEP, round + 1);
@@ -144,8 +133,7 @@ pub fn pop_before_push(subject: &Subject) {
             }
         })
         .client(|side| {
-            let mut libos = side.libos();
-            let qd = side.call(&mut libos);
+            let (mut libos, qd) = side.called();
             for round in 0..100_u64 {
                 side.board.wait(STEP, round + 1);
                 push_message(&mut libos, qd, &round.to_le_bytes());
@@ -160,9 +148,7 @@ pub fn ping_pong(subject: &Subject) {
     subject
         .pair()
         .server(|side| {
-            let mut libos = side.libos();
-            let listening = side.serve(&mut libos, 1);
-            let qd = accept(&mut libos, listening);
+            let (mut libos, qd) = side.served();
             loop {
                 let message = pop_message(&mut libos, qd);
                 if message.is_empty() {
@@ -173,8 +159,7 @@ pub fn ping_pong(subject: &Subject) {
             }
         })
         .client(|side| {
-            let mut libos = side.libos();
-            let qd = side.call(&mut libos);
+            let (mut libos, qd) = side.called();
             let mut streams = [Stream::new(side.seed), Stream::new(side.seed)];
             for len in LENGTHS {
                 for _ in 0..(20_000 / len).clamp(1, 100) {
@@ -238,14 +223,11 @@ pub fn thousands_outstanding(subject: &Subject) {
     subject
         .pair()
         .server(|side| {
-            let mut libos = side.libos_with(|config| side.narrow(config, 4096));
-            let listening = side.serve(&mut libos, 1);
-            let qd = accept(&mut libos, listening);
+            let (mut libos, qd) = side.served_with(|config| side.narrow(config, 4096));
             both(side, &mut libos, qd);
         })
         .client(|side| {
-            let mut libos = side.libos();
-            let qd = side.call(&mut libos);
+            let (mut libos, qd) = side.called();
             both(side, &mut libos, qd);
         })
         .run();
@@ -322,9 +304,7 @@ pub fn without_a_copy(subject: &Subject) {
     subject
         .pair()
         .server(|side| {
-            let mut libos = side.libos();
-            let listening = side.serve(&mut libos, 1);
-            let qd = accept(&mut libos, listening);
+            let (mut libos, qd) = side.served();
             let (mut stream, mut held) = (Stream::new(side.seed), VecDeque::new());
             loop {
                 let qt = libos.pop_in_place(qd).unwrap();
@@ -341,8 +321,7 @@ pub fn without_a_copy(subject: &Subject) {
             assert_eq!(stream.at(), 20_000 * FRAMES as u64);
         })
         .client(|side| {
-            let mut libos = side.libos();
-            let qd = side.call(&mut libos);
+            let (mut libos, qd) = side.called();
             let mut stream = Stream::new(side.seed);
             for _ in 0..FRAMES {
                 let mut frame = match libos.alloc_on(qd, 20_000) {
@@ -367,8 +346,7 @@ pub fn without_a_copy(subject: &Subject) {
 /// The buffers of a message are not the reader's: it can keep what it popped while much else comes.
 pub fn what_was_popped_stays(subject: &Subject) {
     subject.alone(|side| {
-        let mut libos = side.libos_with(|config| side.narrow(config, 8192));
-        let [near, far] = side.two_ends(&mut libos);
+        let (mut libos, [near, far]) = side.both_ends_with(|config| side.narrow(config, 8192));
         let mut sent = Stream::new(side.seed);
         let mut kept = Vec::new();
         for _ in 0..200 {
@@ -397,15 +375,12 @@ pub fn more_than_the_ring_before_the_end(subject: &Subject) {
     subject
         .pair()
         .server(|side| {
-            let mut libos = side.libos_with(|config| side.narrow(config, 4096));
-            let listening = side.serve(&mut libos, 1);
-            let qd = accept(&mut libos, listening);
+            let (mut libos, qd) = side.served_with(|config| side.narrow(config, 4096));
             let mut stream = Stream::new(side.seed);
             pop_rest(&mut libos, qd, &mut stream, 1_000_000);
         })
         .client(|side| {
-            let mut libos = side.libos();
-            let qd = side.call(&mut libos);
+            let (mut libos, qd) = side.called();
             let mut stream = Stream::new(side.seed);
             push_stream(&mut libos, qd, &mut stream, 1_000_000);
             close(&mut libos, qd);

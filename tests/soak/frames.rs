@@ -88,12 +88,17 @@ impl Receiver {
         self.number - before
     }
 
+    /// Whether everything has come.
+    pub fn is_whole(&self) -> bool {
+        self.last && self.buffer.is_empty()
+    }
+
     /// The end was popped.
     ///
     /// # Panics
     /// If something is missing before it.
     pub fn end(&self) {
-        assert!(self.last && self.buffer.is_empty(), "the stream ends too soon, in front of frame {}", self.number);
+        assert!(self.is_whole(), "the stream ends too soon, in front of frame {}", self.number);
     }
 
     /// Whether anything has come.

@@ -125,10 +125,13 @@ impl Link {
         }
     }
 
+    fn is_socket(&self) -> bool {
+        matches!(self.origin, Origin::Connected | Origin::Accepted)
+    }
+
     /// Cuts a socket off: the peer must read a reset.
     pub fn cut(&self, libos: &mut LibOs) -> bool {
-        let socket = matches!(self.origin, Origin::Connected | Origin::Accepted);
-        socket && libos.set_option(self.qd, SocketOption::Linger(Some(Duration::ZERO))).is_ok()
+        self.is_socket() && libos.set_option(self.qd, SocketOption::Linger(Some(Duration::ZERO))).is_ok()
     }
 
     /// A pop is always under way until the end, so that no peer waits for room for ever.
@@ -182,15 +185,19 @@ impl Link {
         }
     }
 
-    /// A pop has ended. Gives frames and bytes that were checked.
-    pub fn popped(&mut self, qt: Qt, popped: Result<Sga>) -> Popped {
+    /// A pop has ended. Gives frames and bytes that were checked. The kernel ends the sockets of the dead, as if they had
+    /// been closed.
+    pub fn popped(&mut self, qt: Qt, popped: Result<Sga>, kernel: bool) -> Popped {
         let first = self.pops.front() == Some(&qt);
         self.pops.retain(|&other| other != qt);
         match popped {
             Ok(message) if message.is_empty() => {
                 assert!(first && !self.heard_all, "the end comes once");
-                self.receiver.end();
                 self.heard_all = true;
+                if kernel && self.is_socket() && !self.receiver.is_whole() {
+                    return Popped::Reset;
+                }
+                self.receiver.end();
                 Popped::End
             }
             Ok(message) => {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A minute of everything at once: eight processes open, push, pop, half-close and close pipes, stream sockets and
-//! datagram sockets at random, and are killed and started again.
+//! A minute of everything at once, on each back end with sockets: eight processes open, push, pop, half-close and close
+//! pipes, stream sockets and datagram sockets at random, and are killed and started again.
 //!
 //! - Every byte that is accepted is accounted for: each stream is made of frames with a number and a running hash, and its
-//!   end comes behind a last frame (`frames`). A stream may be cut only by a reset.
+//!   end comes behind a last frame (`frames`). A stream may be cut only by a reset, or by a kernel that closes for the dead.
 //! - At the end nothing is left: no process, no descriptor, no shared memory, no file.
 //!
 //! `MARGAY_SOAK_SECONDS` shortens it, `MARGAY_TEST_SEED` repeats its choices (not its timing).
@@ -26,6 +26,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 const WORKERS: usize = 8;
 const SECONDS: u64 = 60;
@@ -33,6 +34,7 @@ const SECONDS: u64 = 60;
 /// What a worker finds in its environment.
 const WORKER: &str = "MARGAY_SOAK_WORKER";
 const DIRECTORY: &str = "MARGAY_SOAK_DIRECTORY";
+const LIBOS: &str = "MARGAY_SOAK_LIBOS";
 const SEED: &str = "MARGAY_TEST_SEED";
 const PARENT: &str = "MARGAY_SOAK_PARENT";
 
@@ -63,6 +65,15 @@ const RESETS: usize = 38;
 const DATAGRAMS: usize = 39;
 const LIBOSES: usize = 40;
 
+/// What all workers are started with.
+struct Common {
+    /// The name of the test, and of the back end for sockets.
+    test: &'static str,
+    libos: &'static str,
+    directory: PathBuf,
+    seed: u64,
+}
+
 struct Worker {
     child: Child,
     log: PathBuf,
@@ -70,12 +81,13 @@ struct Worker {
 }
 
 impl Worker {
-    fn start(index: usize, generation: u64, directory: &Path, seed: u64) -> Self {
+    fn start(index: usize, generation: u64, common: &Common) -> Self {
+        let Common { test, libos, ref directory, seed } = *common;
         let log = directory.join(format!("worker-{index}.log"));
         let output = File::create(&log).unwrap();
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "soak", "--nocapture", "--test-threads=1"]);
-        command.env(WORKER, index.to_string()).env(DIRECTORY, directory).env(PARENT, std::process::id().to_string());
+        command.args(["--exact", test, "--nocapture", "--test-threads=1"]);
+        command.env(WORKER, index.to_string()).env(LIBOS, libos).env(DIRECTORY, directory).env(PARENT, std::process::id().to_string());
         command.env(SEED, (seed ^ generation << 8 ^ index as u64).to_string());
         command.env_remove("CONFIG_PATH").env_remove("LIBOS");
         command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
@@ -139,8 +151,8 @@ impl Drop for Workers {
     }
 }
 
-fn config(pipes: &Path) -> Config {
-    let mut config = Config { libos: Some("catloop".to_owned()), ..Config::default() };
+fn config(libos: &str, pipes: &Path) -> Config {
+    let mut config = Config { libos: Some(libos.to_owned()), ..Config::default() };
     config.catmem.directory = Some(pipes.to_owned());
     config
 }
@@ -166,11 +178,50 @@ fn shared_memory() -> usize {
 }
 
 #[test]
-fn soak() {
+fn of_catloop() {
+    soak("of_catloop", "catloop", SECONDS, || true);
+}
+
+#[test]
+fn of_catnap() {
+    soak_of_the_kernel("of_catnap", "catnap");
+}
+
+#[test]
+fn of_catcollar() {
+    soak_of_the_kernel("of_catcollar", "catcollar");
+}
+
+/// In a network of its own, whose buffers are so small that pushes wait.
+fn soak_of_the_kernel(test: &'static str, libos: &'static str) {
+    soak(test, libos, SECONDS / 2, || {
+        if !harness::network::own(test) {
+            return false;
+        }
+        for (name, value) in [
+            ("ipv4.tcp_rmem", "4096 16384 65536"),
+            ("ipv4.tcp_wmem", "4096 16384 65536"),
+            ("ipv4.tcp_syn_retries", "2"),
+            ("ipv4.tcp_syncookies", "0"),
+        ] {
+            harness::network::sysctl(name, value);
+        }
+        true
+    });
+}
+
+/// One at a time: each takes all processors, and counts what this process has.
+static ONE: Mutex<()> = Mutex::new(());
+
+fn soak(test: &'static str, libos: &'static str, seconds: u64, prepare: impl FnOnce() -> bool) {
     if let Ok(index) = std::env::var(WORKER) {
         worker::run(index.parse().unwrap());
     }
-    let seconds = std::env::var("MARGAY_SOAK_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(SECONDS);
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    if !prepare() {
+        return;
+    }
+    let seconds = std::env::var("MARGAY_SOAK_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(seconds);
     let seed = std::env::var(SEED).ok().and_then(|seed| seed.parse().ok());
     let seed = seed.unwrap_or_else(|| Random::new(now() ^ u64::from(std::process::id()) << 40).next());
     println!("{seconds} s with MARGAY_TEST_SEED={seed}");
@@ -180,7 +231,8 @@ fn soak() {
     std::fs::create_dir(&pipes).unwrap();
     std::fs::set_permissions(&pipes, PermissionsExt::from_mode(0o700)).unwrap();
     let board = Board::open(directory.path());
-    let all = (0..WORKERS).map(|index| Worker::start(index, 0, directory.path(), seed)).collect();
+    let common = Common { test, libos, directory: directory.path().to_owned(), seed };
+    let all = (0..WORKERS).map(|index| Worker::start(index, 0, &common)).collect();
     let mut workers = Workers { all, seed };
 
     let mut random = Random::new(seed);
@@ -203,7 +255,7 @@ fn soak() {
                 board.set(word + index, 0);
             }
             kills += 1;
-            workers.all[index] = Worker::start(index, kills, directory.path(), seed);
+            workers.all[index] = Worker::start(index, kills, &common);
         }
     }
     workers.stop(&board);
@@ -218,7 +270,7 @@ fn soak() {
     drop(workers);
 
     // Whoever comes next sweeps what the dead have left.
-    let mut libos = LibOs::new(&config(&pipes)).unwrap();
+    let mut libos = LibOs::new(&config(libos, &pipes)).unwrap();
     libos.create_pipe("last").unwrap();
     for domain in [Domain::V4, Domain::V6] {
         let qd = libos.socket(domain, Kind::Stream).unwrap();

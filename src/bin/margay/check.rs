@@ -16,7 +16,7 @@ pub fn run(file: &Path) -> anyhow::Result<()> {
 /// The whole configuration, in the form of a file.
 fn effective(config: &Config) -> String {
     // In full, so that a new key does not compile before it is shown.
-    let Config { libos: _, wait, buffers: b, catmem: c, catloop: s, catnap: n, catcollar: u, limits } = config;
+    let Config { libos: _, wait, buffers: b, catmem: c, catloop: s, catnap, catcollar, limits } = config;
     let spin = match wait.spin {
         Spin::For(time) => duration(time),
         Spin::Forever => "forever".to_owned(),
@@ -62,15 +62,15 @@ fn effective(config: &Config) -> String {
         duration(s.connect_timeout),
         duration(s.handshake_timeout),
         size(s.datagram_ring),
-        size(n.receive),
-        or_off(n.zero_copy, size),
-        u.entries,
-        u.completions,
-        u.buffers,
-        size(u.buffer_size),
-        or_off(u.sqpoll, duration),
-        duration(u.busy_poll),
-        or_off(u.zero_copy, size),
+        size(catnap.receive),
+        or_off(catnap.zero_copy, size),
+        catcollar.entries,
+        catcollar.completions,
+        catcollar.buffers,
+        size(catcollar.buffer_size),
+        or_off(catcollar.sqpoll, duration),
+        duration(catcollar.busy_poll),
+        or_off(catcollar.zero_copy, size),
         limits.queues,
         limits.operations,
     )

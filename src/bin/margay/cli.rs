@@ -1,29 +1,42 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The command line: what can be asked for, and the help that says so.
 
+use crate::bench::{self, Suite};
+use crate::channel::Sockets;
 use crate::pin::Cores;
-use clap::{Args, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
 
 const AFTER_HELP: &str = "\
 Exit codes:
   0  done
-  1  it failed; the message on standard error says what to do
+  1  it failed; the message on standard error says what to do. `doctor`: something is missing
   2  the command line is wrong
 
 Environment:
-  CONFIG_PATH  YAML file that `demo` sets up its pipes and sockets from, and that tells `top` where to look
-               (docs/config.md has the keys)
+  CONFIG_PATH  YAML file that `demo` sets up its pipes and sockets from, and that tells `top` and `doctor` where to
+               look (docs/config.md has the keys)
   RUST_LOG     what to log to standard error, such as `debug`";
 
 const BENCH_HELP: &str = "\
+catcollar and catnap can be measured in one run: `margay bench catcollar catnap`. Each of the others has a run of its own.
+
 Every figure comes from two processes of this command, pinned to two cores, in short blocks; rounds of blocks take turns
 with rounds of the limit and of the kernel's own ways, so that a change of the machine's speed meets all of them. A
 figure is the median of its blocks, a ratio the median of those within the rounds. The limits are hand-written loops
-over the same kind of shared memory.
+over the same kind of shared memory; for kernel sockets, echo servers written by hand on epoll and on io_uring.
 
 Goals that are missed do not change the exit code: on a busy or a virtual machine they may be.";
+
+const DOCTOR_HELP: &str = "\
+Nothing is changed, and no privilege is needed; root sees the same as the programs that run as root.
+
+Exit codes:
+  0  every back end can run, some perhaps limited
+  1  something is missing, without which a back end cannot run; or the configuration cannot be read
+  2  the command line is wrong";
 
 /// A library operating system for kernel-bypass I/O: shows it, measures it, checks its configuration.
 #[derive(Debug, Parser)]
@@ -44,13 +57,19 @@ pub enum Command {
         cores: Option<Cores>,
     },
     /// Measure a back end against the limits of this machine
+    #[command(after_help = BENCH_HELP)]
     Bench {
-        /// What to measure.
-        #[command(subcommand)]
-        what: BenchCommand,
+        /// The back end
+        #[arg(value_name = "BACK END", required = true, value_enum)]
+        what: Vec<Measured>,
+        #[command(flatten)]
+        options: BenchOptions,
     },
     /// Show the LibOses of this user on this host as they work: what they serve, how much goes through, what is dropped
     Top(TopOptions),
+    /// Show what this machine lets the library do, back end by back end, and what to do where something is missing
+    #[command(after_help = DOCTOR_HELP)]
+    Doctor(DoctorOptions),
     /// Work with configuration files
     Config {
         /// What to do with them.
@@ -67,14 +86,41 @@ pub enum Command {
 }
 
 /// What to measure.
-#[derive(Debug, Subcommand)]
-pub enum BenchCommand {
-    /// Shared-memory pipes: latency, rate, bandwidth and wake-up, each beside its limit and its goal (about half a minute)
-    #[command(after_help = BENCH_HELP)]
-    Catmem(BenchOptions),
-    /// Sockets over shared memory beside TCP over loopback: latency, rate, bandwidth, connections (about 90 s)
-    #[command(after_help = BENCH_HELP)]
-    Catloop(BenchOptions),
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Measured {
+    /// Shared-memory pipes: latency, rate, bandwidth and wake-up, each beside its limit and its goal (half a minute)
+    Catmem,
+    /// Sockets over shared memory beside TCP over loopback: latency, rate, bandwidth, connections (90 s)
+    Catloop,
+    /// Kernel sockets by io_uring beside servers written by hand: requests, latency, system calls, crowds (3 minutes)
+    Catcollar,
+    /// Kernel sockets by epoll, in the same way
+    Catnap,
+}
+
+impl Measured {
+    /// The one suite that measures all of these.
+    ///
+    /// # Errors
+    /// What is wrong with the command line: they do not go into one run.
+    pub fn suite(what: &[Self]) -> Result<&'static Suite, clap::Error> {
+        let sockets = |&one: &Self| match one {
+            Self::Catcollar => Some(Sockets::Catcollar),
+            Self::Catnap => Some(Sockets::Catnap),
+            Self::Catmem | Self::Catloop => None,
+        };
+        match what {
+            [Self::Catmem] => Ok(&bench::catmem::SUITE),
+            [Self::Catloop] => Ok(&bench::catloop::SUITE),
+            _ => match what.iter().map(sockets).collect::<Option<Vec<Sockets>>>() {
+                Some(which) => Ok(bench::sockets::suite(&which)),
+                None => Err(Cli::command().error(
+                    ErrorKind::ArgumentConflict,
+                    "catmem and catloop have a run of their own; only catcollar and catnap go into one",
+                )),
+            },
+        }
+    }
 }
 
 /// How to measure, and where to put it.
@@ -111,6 +157,17 @@ pub struct TopOptions {
     pub directory: Option<PathBuf>,
 }
 
+/// What to look at, and how to tell.
+#[derive(Debug, Args)]
+pub struct DoctorOptions {
+    /// One line of JSON instead of the table
+    #[arg(long)]
+    pub json: bool,
+    /// The runtime directory to judge; the configuration's own if left out
+    #[arg(long, value_name = "FOLDER")]
+    pub directory: Option<PathBuf>,
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse::<f64>().ok().filter(|seconds| (0.2..=3600.0).contains(seconds));
     seconds.map(Duration::from_secs_f64).ok_or_else(|| "give a number of seconds from 0.2 to 3600".to_owned())
@@ -130,7 +187,6 @@ pub enum ConfigCommand {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {
@@ -143,6 +199,25 @@ mod tests {
         for bad in ["0", "0,0", "a,b", "1,2,3", ""] {
             let told = Cli::try_parse_from(["margay", "demo", "--cores", bad]).expect_err(bad).to_string();
             assert!(told.contains("two different"), "{bad}: {told}");
+        }
+    }
+
+    #[test]
+    fn kernel_sockets_go_into_one_run_and_nothing_else_does() {
+        let suite = |names: &[&str]| {
+            let Command::Bench { what, .. } = Cli::try_parse_from([&["margay", "bench"], names].concat())?.command else {
+                panic!("another command")
+            };
+            Measured::suite(&what).map(|suite| (suite.name, suite.goals.len()))
+        };
+        let found = |names: &[&str]| suite(names).unwrap_or_else(|error| panic!("{names:?}: {error}"));
+        assert_eq!(found(&["catmem"]).0, "catmem");
+        assert_eq!(found(&["catloop"]).0, "catloop");
+        assert_eq!(found(&["catnap", "catcollar"]), found(&["catcollar", "catnap", "catnap"]));
+        assert_eq!(found(&["catnap"]).0, "kernel-sockets");
+        assert!(found(&["catnap"]).1 < found(&["catnap", "catcollar"]).1);
+        for bad in [&["catmem", "catloop"][..], &["catnap", "catmem"], &["catnip"], &[]] {
+            assert!(suite(bad).is_err_and(|error| error.exit_code() == 2), "{bad:?}");
         }
     }
 

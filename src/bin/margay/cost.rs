@@ -26,6 +26,12 @@ impl Effort {
         Self { blocks, milliseconds: 0.5, timed_milliseconds }
     }
 
+    /// For servers of many connections.
+    pub fn for_load(quick: bool) -> Self {
+        let (blocks, timed_milliseconds) = if quick { (4, 4.0) } else { (8, 8.0) };
+        Self { blocks, milliseconds: 5.0, timed_milliseconds }
+    }
+
     /// Round trips over `kind`.
     pub fn round_trip(self, kind: Kind) -> Pattern {
         let nanoseconds = round_trip(kind);
@@ -43,6 +49,16 @@ impl Effort {
         Pattern::OneWay { blocks: (self.blocks / 4).max(1), per_block: count(self.milliseconds * 4.0, one_way(kind)) }
     }
 
+    /// Requests of so many connections, all of which work.
+    pub fn load(self, connections: u32, size: usize) -> Pattern {
+        // One connection waits for the whole way there and back, many for the slower of the two sides.
+        let nanoseconds = if connections == 1 { 10_000.0 } else { 4_000.0 } + size as f64 / 4.0;
+        // Several rounds of all connections, so that none is told by how the requests are bunched.
+        let per_block = count(self.milliseconds, nanoseconds).max(4 * connections);
+        let timed = if connections == 1 { count(self.timed_milliseconds, nanoseconds) } else { 4 * connections };
+        Pattern::Load { connections, active: connections, blocks: self.blocks, per_block, timed }
+    }
+
     /// Messages to oneself.
     pub fn one_thread(self) -> Pattern {
         Pattern::OneThread { blocks: self.blocks, per_block: count(self.milliseconds, 60.0) }
@@ -56,25 +72,35 @@ fn count(milliseconds: f64, nanoseconds: f64) -> u32 {
 
 fn round_trip(kind: Kind) -> f64 {
     match kind {
-        Kind::TwoLine { .. } => 250.0,
+        Kind::TwoLine { .. } | Kind::Rtrb => 250.0,
         Kind::CopyRing { size, .. } => 300.0 + size as f64 / 5.0,
+        Kind::Margay(how) if how.over.is_kernel() => 15_000.0 + how.size as f64,
         Kind::Margay(how) => 350.0 + how.size as f64 / 4.0,
+        Kind::SpinningTcp { .. } | Kind::Echo { .. } => 10_000.0 + bytes(kind),
         Kind::Futex | Kind::UnixSocket { .. } | Kind::KernelPipe { .. } | Kind::Tcp { .. } => 15_000.0 + bytes(kind),
     }
 }
 
 fn one_way(kind: Kind) -> f64 {
     match kind {
-        Kind::TwoLine { .. } | Kind::Futex => round_trip(kind) / 2.0,
+        Kind::TwoLine { .. } | Kind::Rtrb | Kind::Futex => round_trip(kind) / 2.0,
         Kind::CopyRing { size, .. } => 20.0 + size as f64 / 10.0,
         Kind::Margay(how) => 40.0 + how.size as f64 / 8.0,
-        Kind::UnixSocket { .. } | Kind::KernelPipe { .. } | Kind::Tcp { .. } => 1_000.0 + bytes(kind) / 2.0,
+        Kind::UnixSocket { .. }
+        | Kind::KernelPipe { .. }
+        | Kind::Tcp { .. }
+        | Kind::SpinningTcp { .. }
+        | Kind::Echo { .. } => 1_000.0 + bytes(kind) / 2.0,
     }
 }
 
 fn bytes(kind: Kind) -> f64 {
     match kind {
-        Kind::UnixSocket { size } | Kind::KernelPipe { size } | Kind::Tcp { size } => size as f64,
+        Kind::UnixSocket { size }
+        | Kind::KernelPipe { size }
+        | Kind::Tcp { size }
+        | Kind::SpinningTcp { size }
+        | Kind::Echo { size, .. } => size as f64,
         _ => 0.0,
     }
 }

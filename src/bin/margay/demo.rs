@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `margay demo`: two processes talk, and everybody can see how fast.
 
-use crate::channel::{Kind, MargayUse, Over, Read, Wait};
+use crate::channel::{Kind, MargayUse, Over, Read, Sockets, Wait};
 use crate::cost::Effort;
 use crate::measure::histogram;
 use crate::pin::Cores;
@@ -34,7 +34,7 @@ pub fn run(cores: Option<Cores>) -> Result<()> {
         let pipe = MargayUse { over: Over::Pipe, size, read: Read::Copy, handed_over: false, wait: Wait::Configured };
         let ways = [
             ("Margay pipe", Kind::Margay(pipe)),
-            ("Margay socket", Kind::Margay(MargayUse { over: Over::Socket, ..pipe })),
+            ("Margay socket", Kind::Margay(MargayUse { over: Over::Socket(Sockets::Catloop), ..pipe })),
             ("kernel pipe", Kind::KernelPipe { size }),
             ("Unix stream socket", Kind::UnixSocket { size }),
             ("TCP over loopback", Kind::Tcp { size }),

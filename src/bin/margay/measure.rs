@@ -30,7 +30,8 @@ pub fn run(channel: &mut impl Channel, role: Role, pattern: Pattern, teller: &mu
     }
 }
 
-fn serve(channel: &mut impl Channel, pattern: Pattern) -> Result<()> {
+/// Answers, or sends, as a pattern wants it.
+pub fn serve(channel: &mut impl Channel, pattern: Pattern) -> Result<()> {
     match pattern {
         Pattern::RoundTrip { blocks, per_block, timed } => answer(channel, all(blocks, per_block) + u64::from(timed)),
         Pattern::WakeUp { wakes, .. } => answer(channel, u64::from(wakes)),
@@ -41,7 +42,11 @@ fn serve(channel: &mut impl Channel, pattern: Pattern) -> Result<()> {
             channel.receive()
         }
         Pattern::Idle { .. } => channel.receive(),
-        Pattern::OneThread { .. } | Pattern::Visits { .. } | Pattern::Crowd { .. } => bail!(NO_CHANNEL),
+        Pattern::OneThread { .. }
+        | Pattern::Visits { .. }
+        | Pattern::Crowd { .. }
+        | Pattern::Load { .. }
+        | Pattern::Asleep { .. } => bail!(NO_CHANNEL),
     }
 }
 
@@ -96,7 +101,11 @@ fn call(channel: &mut impl Channel, pattern: Pattern, teller: &mut Teller<'_>) -
             channel.send()?;
             Ok(Report::of_blocks(vec![share]))
         }
-        Pattern::OneThread { .. } | Pattern::Visits { .. } | Pattern::Crowd { .. } => bail!(NO_CHANNEL),
+        Pattern::OneThread { .. }
+        | Pattern::Visits { .. }
+        | Pattern::Crowd { .. }
+        | Pattern::Load { .. }
+        | Pattern::Asleep { .. } => bail!(NO_CHANNEL),
     }
 }
 
@@ -140,11 +149,12 @@ pub fn in_blocks(
     Ok(figures)
 }
 
-/// With the block that warms up.
-fn all(blocks: u32, per_block: u32) -> u64 {
+/// What all blocks take, with the one that warms up.
+pub fn all(blocks: u32, per_block: u32) -> u64 {
     (u64::from(blocks) + 1) * u64::from(per_block)
 }
 
-fn recorded(times: &Histogram<u64>) -> Vec<(u64, u64)> {
+/// A histogram as a report has it.
+pub fn recorded(times: &Histogram<u64>) -> Vec<(u64, u64)> {
     times.iter_recorded().map(|step| (step.value_iterated_to(), step.count_at_value())).collect()
 }

@@ -24,9 +24,9 @@ pub struct Context {
 }
 
 impl Context {
-    /// The default configuration with the run's own directory.
+    /// The default configuration with the run's own directory, and the back end that the whole run was started with.
     pub fn config(&self) -> Config {
-        let mut config = Config::default();
+        let mut config = Config { libos: std::env::var(super::processes::LIBOS).ok(), ..Config::default() };
         config.catmem.directory = Some(self.pipes.clone());
         config
     }

@@ -36,6 +36,8 @@
 //!   `MARGAY_TEST_SEED` runs it again.
 //! - Each run has its own directory, and a [`Board`] of shared words by which the processes tell each other, and the test,
 //!   how far they are. The board outlives a process that is killed.
+//! - `LIBOS` in the first process's environment is the back end of all roles, as an application would have it.
+//! - A test that needs the kernel's network has one of its own: [`network`].
 //! - [`Pair::kill`] kills a side with SIGKILL when a word of the board is set, and some time after it.
 //! - Behind a run no process, no file and no descriptor of it is left.
 
@@ -44,6 +46,7 @@
 pub mod board;
 pub mod bytes;
 mod context;
+pub mod network;
 mod processes;
 pub mod system;
 

@@ -17,6 +17,8 @@ const DIRECTORY: &str = "MARGAY_TEST_DIRECTORY";
 const ARGUMENT: &str = "MARGAY_TEST_ARGUMENT";
 const PARENT: &str = "MARGAY_TEST_PARENT";
 const SEED: &str = "MARGAY_TEST_SEED";
+/// The back end of the roles, for tests that do not choose one: what `LIBOS` says in the first process.
+pub(super) const LIBOS: &str = "MARGAY_TEST_LIBOS";
 /// Of each log, so much of its end is shown.
 const SHOWN: usize = 16 * 1024;
 
@@ -31,9 +33,14 @@ pub enum Role {
     Intruder,
 }
 
+/// Whether this process is one of those that play a role, and not the first one.
+pub fn is_role() -> bool {
+    std::env::var_os(ROLE).is_some()
+}
+
 /// Whether roles can run as another user. The roles themselves are not asked: they are there because it can be.
 pub fn can_change_user() -> bool {
-    std::env::var_os(ROLE).is_some() || rustix::process::geteuid().is_root()
+    is_role() || rustix::process::geteuid().is_root()
 }
 
 struct Part<'a> {
@@ -219,6 +226,9 @@ impl Processes {
         command.env(ARGUMENT, argument.to_string()).env(SEED, self.seed.to_string());
         command.env(PARENT, std::process::id().to_string()).env_remove("CONFIG_PATH").env_remove("LIBOS");
         command.stdin(std::process::Stdio::null()).stdout(output).stderr(errors);
+        if let Some(libos) = std::env::var_os("LIBOS") {
+            command.env(LIBOS, libos);
+        }
         if let Some(uid) = part.uid {
             command.uid(uid).gid(uid);
         }

@@ -2,19 +2,22 @@
 //! What is measured of sockets over shared memory, and what is asked of them.
 
 use super::plan::{Asked, Goal, Item, Plan, SIZES, Suite, Told, Turns, goal};
-use crate::channel::{Batch, Kind, MargayUse, Over, Read, Wait};
+use super::report;
+use crate::channel::{Batch, Kind, MargayUse, Over, Read, Sockets, Wait};
 use crate::cost::Effort;
 use crate::process::job::Pattern;
 
 /// The bench of the sockets.
 pub static SUITE: Suite = Suite {
     name: "catloop",
+    body: report::standard,
     plan,
     columns: ["margay / other", "other"],
     goals: &GOALS,
     timed: &[
         ("Margay", "margay/round trip/64"),
-        ("two cache lines (limit)", "two lines/round trip/8"),
+        ("two cache lines (limit)", "two lines, loaded/round trip/64"),
+        ("one word each way", "two lines/round trip/8"),
         ("TCP over loopback", "tcp/round trip/64"),
         ("Unix stream socket", "unix socket/round trip/64"),
     ],
@@ -30,18 +33,20 @@ pub static SUITE: Suite = Suite {
     ],
 };
 
+const OVER: Over = Over::Socket(Sockets::Catloop);
 /// Connections that idle beside those that work.
 const IDLE: [u32; 3] = [10, 1000, 10_000];
 const IDLE_QUICK: [u32; 3] = [10, 100, 1000];
 
 fn plan(quick: bool) -> Plan {
     let effort = Effort::for_rounds(quick);
-    let margay = |size| Kind::margay(Over::Socket, size);
+    let margay = |size| Kind::margay(OVER, size);
     let tcp = |size| Kind::Tcp { size };
     let socket = |size| Kind::UnixSocket { size };
     let mut list = Turns::new(if quick { 7 } else { 25 });
     list.add("two lines/round trip", 8, Kind::TwoLine { loaded: false }, |kind| effort.round_trip(kind));
     list.add("margay/round trip", 64, margay(64), |kind| effort.round_trip(kind));
+    list.add("two lines, loaded/round trip", 64, Kind::TwoLine { loaded: true }, |kind| effort.round_trip(kind));
     list.add("tcp/round trip", 64, tcp(64), |kind| effort.round_trip(kind));
     list.add("unix socket/round trip", 64, socket(64), |kind| effort.round_trip(kind));
     for size in SIZES {
@@ -57,8 +62,7 @@ fn plan(quick: bool) -> Plan {
     slow.add("tcp/visits", 0, tcp(64), |_| visits);
     for (batch, crowd) in [(Batch::Set, SUITE.crowds[0]), (Batch::Next, SUITE.crowds[1])] {
         for (key, idle) in crowd.1.into_iter().zip(if quick { IDLE_QUICK } else { IDLE }) {
-            let use_of_it =
-                MargayUse { over: Over::Socket, size: 64, read: Read::Copy, handed_over: false, wait: Wait::Poll };
+            let use_of_it = MargayUse { over: OVER, size: 64, read: Read::Copy, handed_over: false, wait: Wait::Poll };
             slow.items.push(Item {
                 key: key.to_owned(),
                 size: 64,
@@ -70,13 +74,20 @@ fn plan(quick: bool) -> Plan {
     Plan(vec![list, slow])
 }
 
-const GOALS: [Goal; 12] = [
+const GOALS: [Goal; 13] = [
     goal(
         "64 B round trip / two cache lines",
         "margay/round trip/64",
-        Some("two lines/round trip/8"),
+        Some("two lines, loaded/round trip/64"),
         Told::Time,
         Asked::TimesLimit(1.6),
+    ),
+    goal(
+        "64 B round trip / one word each way",
+        "margay/round trip/64",
+        Some("two lines/round trip/8"),
+        Told::Time,
+        Asked::Nothing,
     ),
     goal(
         "64 B round trip / TCP over loopback",

@@ -2,6 +2,7 @@
 //! What is measured of the pipes, and what is asked of them.
 
 use super::plan::{Asked, Goal, Plan, SIZES, Suite, Told, Turns, goal};
+use super::report;
 use crate::channel::{Kind, MargayUse, Over, Read, Wait};
 use crate::cost::Effort;
 use crate::process::job::Pattern;
@@ -9,12 +10,15 @@ use crate::process::job::Pattern;
 /// The bench of the pipes.
 pub static SUITE: Suite = Suite {
     name: "catmem",
+    body: report::standard,
     plan,
     columns: ["", "limit"],
     goals: &GOALS,
     timed: &[
         ("Margay", "margay/round trip/64"),
-        ("two cache lines (limit)", "two lines/round trip/8"),
+        ("two cache lines (limit)", "two lines, loaded/round trip/64"),
+        ("one word each way", "two lines/round trip/8"),
+        ("rtrb, two threads", "rtrb/round trip/64"),
         ("kernel pipe", "kernel pipe/round trip/64"),
         ("Unix stream socket", "unix socket/round trip/64"),
     ],
@@ -35,6 +39,7 @@ fn plan(quick: bool) -> Plan {
     list.add("two lines/round trip", 8, Kind::TwoLine { loaded: false }, |kind| effort.round_trip(kind));
     list.add("margay/round trip", 64, margay(64), |kind| effort.round_trip(kind));
     list.add("two lines, loaded/round trip", 64, Kind::TwoLine { loaded: true }, |kind| effort.round_trip(kind));
+    list.add("rtrb/round trip", 64, Kind::Rtrb, |kind| effort.round_trip(kind));
     for size in SIZES {
         let kind = Kind::CopyRing { size, read: Read::Copy };
         list.add("bare copy/one way", size, kind, |kind| effort.one_way(kind));
@@ -64,11 +69,11 @@ fn plan(quick: bool) -> Plan {
     Plan(vec![list, once])
 }
 
-const GOALS: [Goal; 11] = [
+const GOALS: [Goal; 12] = [
     goal(
         "64 B round trip",
         "margay/round trip/64",
-        Some("two lines/round trip/8"),
+        Some("two lines, loaded/round trip/64"),
         Told::Time,
         Asked::TimesLimit(1.35),
     ),
@@ -94,10 +99,11 @@ const GOALS: [Goal; 11] = [
     goal("push, pop on one thread", "margay/one thread/64", None, Told::Time, Asked::AtMost(60.0)),
     goal("idle wait", "margay/idle/64", None, Told::Share, Asked::AtMost(0.01)),
     goal(
-        "64 B round trip, loaded limit",
+        "64 B round trip beside a bare word",
         "margay/round trip/64",
-        Some("two lines, loaded/round trip/64"),
+        Some("two lines/round trip/8"),
         Told::Time,
         Asked::Nothing,
     ),
+    goal("64 B round trip beside rtrb", "margay/round trip/64", Some("rtrb/round trip/64"), Told::Time, Asked::Nothing),
 ];

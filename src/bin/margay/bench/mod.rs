@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `margay bench`: every figure of a back end beside its limit and its goal.
 //!
-//! `plan` has the words in which `catmem` and `catloop` say what is measured and what is asked of it, `stats` makes
+//! `plan` has the words in which `catmem`, `catloop` and `sockets` say what is measured and what is asked of it, `stats` makes
 //! figures of blocks, and `report`, `json` and `svg` show them.
 
 pub mod catloop;
@@ -10,6 +10,7 @@ mod json;
 mod machine;
 mod plan;
 mod report;
+pub mod sockets;
 mod stats;
 mod svg;
 
@@ -22,7 +23,8 @@ use crate::units;
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use machine::Machine;
-use plan::{Plan, Suite};
+use plan::Plan;
+pub use plan::Suite;
 use stats::Series;
 pub use stats::median;
 use std::path::Path;
@@ -52,9 +54,8 @@ pub fn run(suite: &'static Suite, options: &BenchOptions) -> Result<()> {
     if !cores.are_two() {
         bail!(
             "two processes that poll need two cores, and this process may use only core {}; allow it another one, such \
-             as with `taskset -c 0,1 margay bench {}`",
-            cores.server,
-            suite.name
+             as with `taskset -c 0,1 margay bench catmem`",
+            cores.server
         );
     }
     // Before the time that measuring takes.

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The words in which a back end says what is measured of it, and what is asked.
 
+use super::Run;
 use crate::channel::Kind;
 use crate::process::job::Pattern;
+use anyhow::Result;
 
 /// Message sizes of what goes one way.
 pub const SIZES: [usize; 4] = [64, 1 << 10, 16 << 10, 64 << 10];
@@ -13,6 +15,8 @@ pub struct Suite {
     pub name: &'static str,
     /// What is measured; less of everything if quick.
     pub plan: fn(quick: bool) -> Plan,
+    /// What is shown below the machine.
+    pub body: fn(&Run) -> Result<String>,
     /// What stands over the titles of the goals, and over what they are compared with.
     pub columns: [&'static str; 2],
     /// What is asked, in the order in which it is shown.
@@ -69,10 +73,12 @@ impl Plan {
         self.0.first().map_or(0, |turns| turns.rounds)
     }
 
-    /// The numbers of idle connections of all crowds.
+    /// The numbers of connections of all items that have many.
     pub fn crowds(&mut self) -> impl Iterator<Item = &mut u32> {
         self.0.iter_mut().flat_map(|turns| &mut turns.items).filter_map(|item| match &mut item.pattern {
-            Pattern::Crowd { idle, .. } => Some(idle),
+            Pattern::Crowd { idle: many, .. }
+            | Pattern::Load { connections: many, .. }
+            | Pattern::Asleep { connections: many, .. } => Some(many),
             _ => None,
         })
     }
@@ -95,6 +101,19 @@ pub enum Told {
     Bandwidth,
     /// Share of a core.
     Share,
+    /// How many of something for each message.
+    Count,
+}
+
+/// What of a series is a goal's figure.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Of {
+    /// The median of its blocks, of one round for a ratio.
+    Blocks,
+    /// A percentile of what was timed one by one.
+    Percentile(f64),
+    /// What else was found, by its name.
+    Fact(&'static str),
 }
 
 /// What is asked.
@@ -123,6 +142,8 @@ pub struct Goal {
     pub key: &'static str,
     /// The series of the limit, or of what else it is compared with.
     pub limit: Option<&'static str>,
+    /// What of both series.
+    pub of: Of,
     /// How it is told.
     pub told: Told,
     /// What is asked.
@@ -137,18 +158,22 @@ pub const fn goal(
     told: Told,
     asked: Asked,
 ) -> Goal {
-    Goal { title, key, limit, told, asked }
+    Goal { title, key, limit, of: Of::Blocks, told, asked }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{catloop, catmem};
+    use super::super::{catloop, catmem, sockets};
+    use super::Suite;
+    use crate::channel::Sockets;
 
     #[test]
     fn every_goal_is_measured_and_every_key_is_there_once() {
-        for (suite, quick) in
-            [(&catmem::SUITE, true), (&catmem::SUITE, false), (&catloop::SUITE, true), (&catloop::SUITE, false)]
-        {
+        let kernel = |which: &[Sockets]| sockets::suite(which);
+        let both = [Sockets::Catcollar, Sockets::Catnap];
+        let suites: [&Suite; 5] =
+            [&catmem::SUITE, &catloop::SUITE, kernel(&both), kernel(&both[..1]), kernel(&both[1..])];
+        for (suite, quick) in suites.into_iter().flat_map(|suite| [(suite, true), (suite, false)]) {
             let plan = (suite.plan)(quick);
             let mut keys: Vec<&str> = plan.items().map(|item| item.key.as_str()).collect();
             for goal in suite.goals {

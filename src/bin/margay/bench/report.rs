@@ -2,7 +2,7 @@
 //! What a run has measured, for people: goals, percentiles, rates, and where there are any, crowds of connections.
 
 use super::Run;
-use super::plan::{Asked, Goal, SIZES, Told};
+use super::plan::{Asked, Goal, Of, SIZES, Told};
 use super::stats::{PERCENTILES, Series};
 use crate::memory::{CLIENT, IDLE, KERNEL, SERVER, SHARED};
 use crate::{channel, table, units};
@@ -24,18 +24,27 @@ pub struct Verdict {
 /// Compares a goal with what was measured.
 pub fn judge(run: &Run, goal: &Goal) -> Result<Verdict> {
     let series = |key: &str| run.get(key).with_context(|| format!("{key} was not measured"));
-    let value = |series: &Series| match goal.told {
-        Told::Time | Told::Share => series.median(),
-        Told::Rate => 1e9 / series.median(),
-        Told::Bandwidth => series.size as f64 * 1e9 / series.median(),
+    let value = |series: &Series| -> Result<f64> {
+        let value = match goal.of {
+            Of::Blocks => series.median(),
+            // Of a series that was too short for it, the longest that there was.
+            Of::Percentile(percentile) => series.timed.value_at_percentile(percentile) as f64,
+            Of::Fact(name) => series.fact(name).with_context(|| format!("{}: nobody told {name}", series.key))?,
+        };
+        Ok(match goal.told {
+            Told::Time | Told::Share | Told::Count => value,
+            Told::Rate => 1e9 / value,
+            Told::Bandwidth => series.size as f64 * 1e9 / value,
+        })
     };
     let ours = series(goal.key)?;
     let theirs = goal.limit.map(series).transpose()?;
-    let figure = value(ours);
-    let limit = theirs.map(value);
+    let figure = value(ours)?;
+    let limit = theirs.map(value).transpose()?;
     let ratio = theirs.map(|theirs| match (goal.told, goal.asked) {
+        _ if goal.of != Of::Blocks => limit.map_or(0.0, |limit| figure / limit),
         (Told::Rate | Told::Bandwidth, _) | (_, Asked::TimesFaster(_)) => theirs.times(ours),
-        (Told::Time | Told::Share, _) => ours.times(theirs),
+        (Told::Time | Told::Share | Told::Count, _) => ours.times(theirs),
     });
     let holds = match (goal.asked, ratio) {
         (Asked::TimesLimit(most), Some(ratio)) => Some(ratio <= most),
@@ -59,7 +68,14 @@ pub fn all(run: &Run) -> Result<String> {
         run.rounds,
         if run.quick { " (quick)" } else { "" }
     )?;
-    writeln!(text, "{}\n", goals(run)?)?;
+    text.push_str(&(run.suite.body)(run)?);
+    Ok(text)
+}
+
+/// What is shown of pipes and of sockets over shared memory.
+pub fn standard(run: &Run) -> Result<String> {
+    let mut text = String::new();
+    writeln!(text, "{}\n", goals(run, |_| true)?)?;
     writeln!(text, "Round trip of 64 B, timed one by one (with about two readings of the clock in each)\n")?;
     writeln!(text, "{}\n", percentiles(run))?;
     writeln!(text, "One way, messages and bytes per second\n")?;
@@ -77,9 +93,10 @@ pub fn all(run: &Run) -> Result<String> {
     Ok(text)
 }
 
-fn goals(run: &Run) -> Result<String> {
+/// Those of the goals that are wanted, as a table.
+pub fn goals(run: &Run, wanted: impl Fn(&Goal) -> bool) -> Result<String> {
     let mut table = table::new(&[run.suite.columns[0], run.suite.columns[1], "margay", "ratio", "goal", ""], 1);
-    for goal in run.suite.goals {
+    for goal in run.suite.goals.iter().filter(|goal| wanted(goal)) {
         let verdict = judge(run, goal)?;
         let tell = |value| tell(goal.told, value);
         let asked = match goal.asked {
@@ -113,10 +130,12 @@ fn tell(told: Told, value: f64) -> String {
         Told::Rate => units::rate(value),
         Told::Bandwidth => units::bandwidth(value),
         Told::Share => format!("{:.2} %", value * 100.0),
+        Told::Count => format!("{value:.2}"),
     }
 }
 
-fn percentiles(run: &Run) -> String {
+/// The percentiles of all that was timed one by one.
+pub fn percentiles(run: &Run) -> String {
     let mut header = vec![String::new()];
     header.extend(PERCENTILES.map(|percentile| format!("p{percentile}")));
     header.push("block median".to_owned());

@@ -14,8 +14,15 @@ use std::ops::Range;
 
 const SIZE: (u32, u32) = (900, 540);
 /// Far apart in hue and in lightness, so that they can be told apart in grey too.
-const COLOURS: [RGBColor; 4] =
-    [RGBColor(0, 90, 181), RGBColor(120, 120, 120), RGBColor(220, 130, 0), RGBColor(180, 30, 60)];
+const COLOURS: [RGBColor; 7] = [
+    RGBColor(0, 90, 181),
+    RGBColor(120, 120, 120),
+    RGBColor(220, 130, 0),
+    RGBColor(180, 30, 60),
+    RGBColor(0, 130, 110),
+    RGBColor(110, 60, 160),
+    RGBColor(60, 40, 20),
+];
 const LEFT: f64 = 50.0;
 const RIGHT: f64 = 99.99;
 /// Points per line.

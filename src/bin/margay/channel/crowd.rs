@@ -5,7 +5,7 @@
 //! way on each of the few connections that work, which are spread evenly over the others.
 
 use super::margay::{accept, connect, filled, libos, listen};
-use super::{Batch, MargayUse};
+use super::{Batch, MargayUse, Sockets};
 use crate::measure;
 use crate::memory::{self, Memory};
 use crate::process::job::{Place, Report};
@@ -67,7 +67,7 @@ impl Crowd<'_> {
     /// The server's half.
     pub fn serve(&self, teller: &Teller<'_>) -> Result<Report> {
         let mut libos = libos(self.place, self.how, crate::process::job::Role::Server)?;
-        let listening = listen(&mut libos, self.place)?;
+        let listening = listen(&mut libos, Sockets::Catloop, self.place)?;
         let before = Memory::now()?;
         teller.ready()?;
         let accepted = (0..self.connections()).map(|_| accept(&mut libos, listening));

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the kernel has for two processes of one host: a Unix stream socket, pipes, TCP. Blocking calls, sizes of the
-//! kernel's buffers as they are by default, one write and one read per message as far as the kernel allows.
+//! kernel's buffers as they are by default, one write and one read per message as far as the kernel allows. And TCP with
+//! sockets that never sleep, which is what two processes can reach that have a core each.
 
 use super::Channel;
 use anyhow::{Context, Result, bail};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, recv, socketpair};
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::fs::File;
 use std::io::{Read, Write};
@@ -52,6 +54,38 @@ pub fn tcp(fd: OwnedFd, size: usize) -> Result<Kernel<TcpStream, TcpStream>> {
     reader.set_nodelay(true).context("cannot set TCP_NODELAY")?;
     let writer = reader.try_clone().context("cannot use a socket twice")?;
     Ok(Kernel { reader, writer, message: vec![7; size] })
+}
+
+/// One end of a TCP connection that is polled.
+pub fn spinning_tcp(fd: OwnedFd, size: usize) -> Result<SpinningTcp> {
+    let stream = TcpStream::from(fd);
+    stream.set_nodelay(true).context("cannot set TCP_NODELAY")?;
+    Ok(SpinningTcp { stream, message: vec![7; size] })
+}
+
+/// One end of a TCP connection that is asked for data until there are some.
+pub struct SpinningTcp {
+    stream: TcpStream,
+    message: Vec<u8>,
+}
+
+impl Channel for SpinningTcp {
+    fn send(&mut self) -> Result<()> {
+        self.stream.write_all(&self.message).context("write")
+    }
+
+    fn receive(&mut self) -> Result<()> {
+        let mut got = 0;
+        while got < self.message.len() {
+            match recv(&self.stream, &mut self.message[got..], RecvFlags::DONTWAIT) {
+                Ok((0, _)) => bail!("the end came"),
+                Ok((more, _)) => got += more,
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(error) => return Err(error).context("recv"),
+            }
+        }
+        Ok(())
+    }
 }
 
 /// One end of a pair of sockets.

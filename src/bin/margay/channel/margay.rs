@@ -2,14 +2,14 @@
 //! A Margay pipe or stream socket, used as an application would: push, wait; pop, wait.
 
 use super::copy_ring::fold;
-use super::{Channel, MargayUse, Over, Read, Wait};
+use super::{Channel, MargayUse, Over, Read, Sockets, Wait};
 use crate::clock;
 use crate::measure;
 use crate::process::job::{Place, Report, Role};
 use crate::process::worker::Teller;
 use anyhow::{Context, Result, bail, ensure};
 use margay::config::Spin;
-use margay::{Buf, Config, Domain, Errno, Kind, LibOs, Outcome, Qd};
+use margay::{Buf, Config, Domain, Errno, Kind, LibOs, Outcome, Qd, SocketOption};
 use std::hint::black_box;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -19,6 +19,8 @@ const MEMORY_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Connections that may wait to be accepted.
 const BACKLOG: usize = 128;
+/// A kernel that has no room for one lets it try again a second later.
+const BACKLOG_OF_KERNEL: usize = 4096;
 
 /// One end.
 pub struct Margay {
@@ -36,12 +38,12 @@ impl Margay {
     /// The end of `role`: the server makes the pipe or listens, the client opens or connects.
     pub fn new(place: &Place, role: Role, how: MargayUse) -> Result<Self> {
         let mut libos = libos(place, how, role)?;
-        let listens = how.over == Over::Socket && role == Role::Server;
+        let listens = how.over != Over::Pipe && role == Role::Server;
         let qd = match (how.over, role) {
             (Over::Pipe, Role::Server) => libos.create_pipe(&place.name).context("create_pipe"),
             (Over::Pipe, Role::Client) => libos.open_pipe(&place.name).context("open_pipe"),
-            (Over::Socket, Role::Server) => listen(&mut libos, place),
-            (Over::Socket, Role::Client) => connect(&mut libos, place, 1).map(|connections| connections[0]),
+            (Over::Socket(sockets), Role::Server) => listen(&mut libos, sockets, place),
+            (Over::Socket(_), Role::Client) => connect(&mut libos, place, 1).map(|connections| connections[0]),
         };
         let qd = qd.with_context(|| format!("in {}", place.directory.display()))?;
         let message = filled(&mut libos, how.size)?;
@@ -66,6 +68,11 @@ impl Margay {
 }
 
 impl Channel for Margay {
+    fn port(&mut self) -> Result<Option<u16>> {
+        let chosen = self.listens && self.how.over.is_kernel();
+        chosen.then(|| port(&mut self.libos, self.qd)).transpose()
+    }
+
     fn meet(&mut self) -> Result<()> {
         if self.listens {
             self.qd = accept(&mut self.libos, self.qd)?;
@@ -101,7 +108,7 @@ impl Channel for Margay {
             let message = self.libos.wait(qt, None)?.into_message().context("pop")?;
             let len = message.len();
             ensure!(len > 0, "the end came");
-            ensure!(len == self.how.size || self.how.over == Over::Socket, "a message of another length came");
+            ensure!(len == self.how.size || self.how.over != Over::Pipe, "a message of another length came");
             if self.how.read == Read::InPlace {
                 for part in &message {
                     black_box(fold(part));
@@ -154,8 +161,8 @@ pub fn libos(place: &Place, how: MargayUse, role: Role) -> Result<LibOs> {
         _ => Config::default(),
     };
     config.catmem.directory = Some(place.directory.clone());
-    if how.over == Over::Socket {
-        config.libos = Some("catloop".to_owned());
+    if let Over::Socket(sockets) = how.over {
+        config.libos = Some(sockets.name().to_owned());
     }
     match (how.wait, role) {
         (Wait::Poll, _) | (Wait::ServerSleeps, Role::Client) => config.wait.spin = Spin::Forever,
@@ -169,12 +176,22 @@ fn address(place: &Place) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, place.port).into()
 }
 
-/// A socket that listens at the place.
-pub fn listen(libos: &mut LibOs, place: &Place) -> Result<Qd> {
+/// A socket that listens at the place, or one of the kernel that listens wherever it can.
+pub fn listen(libos: &mut LibOs, sockets: Sockets, place: &Place) -> Result<Qd> {
     let qd = libos.socket(Domain::V4, Kind::Stream)?;
-    libos.bind(qd, address(place)).context("bind")?;
-    libos.listen(qd, BACKLOG).context("listen")?;
+    let address = if sockets.is_kernel() { (Ipv4Addr::LOCALHOST, 0).into() } else { address(place) };
+    libos.bind(qd, address).context("bind")?;
+    if sockets.is_kernel() {
+        // As whatever it is compared with.
+        libos.set_option(qd, SocketOption::NoDelay(true)).context("TCP_NODELAY")?;
+    }
+    libos.listen(qd, if sockets.is_kernel() { BACKLOG_OF_KERNEL } else { BACKLOG }).context("listen")?;
     Ok(qd)
+}
+
+/// The port that a socket is bound to.
+pub fn port(libos: &mut LibOs, qd: Qd) -> Result<u16> {
+    Ok(libos.local_address(qd).context("getsockname")?.port())
 }
 
 /// The next connection.

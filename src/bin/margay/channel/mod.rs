@@ -4,9 +4,12 @@
 
 mod copy_ring;
 mod crowd;
+mod echo;
 mod futex;
 mod kernel;
+mod load;
 mod margay;
+mod rtrb;
 mod shared;
 mod two_line;
 mod visits;
@@ -19,6 +22,7 @@ use anyhow::{Context, Result, bail};
 use catmem::mapping::Mapping;
 use crowd::Crowd;
 pub use crowd::WORKING;
+pub use echo::{ALLOCATIONS, CONNECTIONS, SYSTEM_CALLS};
 use serde::{Deserialize, Serialize};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -30,6 +34,11 @@ pub trait Channel {
 
     /// Takes one message.
     fn receive(&mut self) -> Result<()>;
+
+    /// Where the other side finds this one, if that is a port which the kernel has chosen.
+    fn port(&mut self) -> Result<Option<u16>> {
+        Ok(None)
+    }
 
     /// Waits for the other side to come, where that is a step of its own.
     fn meet(&mut self) -> Result<()> {
@@ -62,8 +71,64 @@ pub enum Read {
 pub enum Over {
     /// A pipe.
     Pipe,
-    /// A stream socket of catloop.
-    Socket,
+    /// A stream socket.
+    Socket(Sockets),
+}
+
+impl Over {
+    /// Whether it is a socket of the kernel.
+    pub fn is_kernel(self) -> bool {
+        matches!(self, Self::Socket(sockets) if sockets.is_kernel())
+    }
+}
+
+/// A back end for sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Sockets {
+    /// Over shared memory.
+    Catloop,
+    /// The kernel's, by epoll.
+    Catnap,
+    /// The kernel's, by io_uring.
+    Catcollar,
+}
+
+impl Sockets {
+    /// Its name in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Catloop => "catloop",
+            Self::Catnap => "catnap",
+            Self::Catcollar => "catcollar",
+        }
+    }
+
+    /// Whether they are the kernel's.
+    pub fn is_kernel(self) -> bool {
+        self != Self::Catloop
+    }
+}
+
+/// An echo server of many connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Server {
+    /// Written by hand on epoll.
+    Epoll,
+    /// Written by hand on io_uring.
+    IoUring,
+    /// On Margay, as an application would write it.
+    Margay(Sockets),
+}
+
+impl Server {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Epoll => "epoll",
+            Self::IoUring => "io_uring",
+            Self::Margay(sockets) => sockets.name(),
+        }
+    }
 }
 
 /// How a server takes the completions of many connections.
@@ -135,8 +200,22 @@ pub enum Kind {
         /// Bytes per message.
         size: usize,
     },
+    /// The ring of the crate `rtrb` between two threads, 64 bytes.
+    Rtrb,
+    /// The same with sockets that never sleep: both sides poll.
+    SpinningTcp {
+        /// Bytes per message.
+        size: usize,
+    },
     /// A Margay pipe or socket.
     Margay(MargayUse),
+    /// A server on TCP over the loopback interface, loaded by a client on epoll that is the same for all.
+    Echo {
+        /// Which.
+        server: Server,
+        /// Bytes of a request, and of its answer.
+        size: usize,
+    },
 }
 
 impl Kind {
@@ -148,16 +227,21 @@ impl Kind {
     /// What people call it.
     pub fn title(self) -> String {
         match self {
-            Self::TwoLine { loaded: false } => "two cache lines".to_owned(),
-            Self::TwoLine { loaded: true } => "two cache lines, 64 B beside".to_owned(),
+            Self::TwoLine { loaded: false } => "one word each way".to_owned(),
+            Self::TwoLine { loaded: true } => "two cache lines each way".to_owned(),
             Self::CopyRing { size, read: Read::Copy } => format!("bare copy in and out, {}", units::size(size)),
             Self::CopyRing { size, read: Read::InPlace } => format!("bare copy in, {}", units::size(size)),
             Self::Futex => "bare futex".to_owned(),
             Self::UnixSocket { size } => format!("Unix stream socket, {}", units::size(size)),
             Self::KernelPipe { size } => format!("kernel pipe, {}", units::size(size)),
             Self::Tcp { size } => format!("TCP over loopback, {}", units::size(size)),
+            Self::Rtrb => "rtrb between two threads".to_owned(),
             Self::Margay(MargayUse { over: Over::Pipe, size, .. }) => format!("Margay pipe, {}", units::size(size)),
-            Self::Margay(MargayUse { over: Over::Socket, size, .. }) => format!("Margay socket, {}", units::size(size)),
+            Self::Margay(MargayUse { over: Over::Socket(_), size, .. }) => {
+                format!("Margay socket, {}", units::size(size))
+            }
+            Self::SpinningTcp { size } => format!("TCP over loopback, polled, {}", units::size(size)),
+            Self::Echo { server, size } => format!("echo server on {}, {}", server.name(), units::size(size)),
         }
     }
 }
@@ -175,8 +259,8 @@ pub fn descriptors(kind: Kind, pattern: Pattern) -> Result<[Vec<OwnedFd>; 2]> {
         Kind::UnixSocket { .. } => kernel::socket_descriptors(),
         Kind::KernelPipe { .. } => kernel::pipe_descriptors(),
         Kind::Tcp { .. } if matches!(pattern, Pattern::Visits { .. }) => visits::Tcp::descriptors(),
-        Kind::Tcp { .. } => kernel::tcp_descriptors(),
-        Kind::Margay(_) => Ok([Vec::new(), Vec::new()]),
+        Kind::Tcp { .. } | Kind::SpinningTcp { .. } => kernel::tcp_descriptors(),
+        Kind::Margay(_) | Kind::Rtrb | Kind::Echo { .. } => Ok([Vec::new(), Vec::new()]),
     }
 }
 
@@ -191,6 +275,10 @@ pub fn perform(job: &Job, descriptors: Vec<OwnedFd>, teller: &mut Teller<'_>) ->
                 Role::Client => margay::one_thread(place, how, blocks, per_block, teller),
             };
         }
+        (Kind::Rtrb, _) => {
+            teller.ready()?;
+            return if role == Role::Server { Ok(Report::default()) } else { rtrb::both_ends(job, teller) };
+        }
         (Kind::Margay(how), Pattern::Crowd { idle, batch, blocks, per_block }) => {
             let crowd = Crowd { place, how, idle, batch, blocks, per_block };
             return if role == Role::Server { crowd.serve(teller) } else { crowd.call(teller) };
@@ -200,6 +288,12 @@ pub fn perform(job: &Job, descriptors: Vec<OwnedFd>, teller: &mut Teller<'_>) ->
         }
         (Kind::Tcp { .. }, Pattern::Visits { .. }) => {
             return visit(visits::Tcp::new(one(descriptors)?, role)?, job, teller);
+        }
+        (Kind::Echo { server, size }, pattern) => {
+            return match role {
+                Role::Server => echo::serve(server, size, pattern, place, teller),
+                Role::Client => load::call(size, pattern, place, teller),
+            };
         }
         _ => {}
     }
@@ -212,13 +306,19 @@ pub fn perform(job: &Job, descriptors: Vec<OwnedFd>, teller: &mut Teller<'_>) ->
         Kind::UnixSocket { size } => run(kernel::socket(one(descriptors)?, size)?, job, teller),
         Kind::KernelPipe { size } => run(kernel::pipe(descriptors, size)?, job, teller),
         Kind::Tcp { size } => run(kernel::tcp(one(descriptors)?, size)?, job, teller),
+        Kind::Rtrb => rtrb::both_ends(job, teller),
+        Kind::SpinningTcp { size } => run(kernel::spinning_tcp(one(descriptors)?, size)?, job, teller),
         Kind::Margay(how) => run(margay::Margay::new(place, role, how)?, job, teller),
+        Kind::Echo { .. } => bail!("an echo server is no channel between two processes"),
     }
 }
 
 fn run(mut channel: impl Channel, job: &Job, teller: &mut Teller<'_>) -> Result<Report> {
     if job.role == Role::Server {
-        teller.ready()?;
+        match channel.port()? {
+            Some(port) => teller.ready_at(port)?,
+            None => teller.ready()?,
+        }
     }
     channel.meet()?;
     measure::run(&mut channel, job.role, job.pattern, teller)

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The limit of a round trip: each side counts up a word in a cache line of its own, and looks at the other's.
+//! The limit of a round trip: each side counts up a word in a cache line of its own, and looks at the other's. A message
+//! of 64 bytes and the word that announces it take two lines each way; that is the limit of a message (*loaded*). The word
+//! alone takes one.
 
 use super::Channel;
 use super::shared::{APART, Shared};

@@ -3,7 +3,7 @@
 //! So no side is ever further than one connection ahead, and a visit is all that a connection costs.
 
 use super::margay::{accept, connect, libos, listen};
-use super::{MargayUse, Visits};
+use super::{MargayUse, Sockets, Visits};
 use crate::process::job::{Place, Role};
 use anyhow::{Context, Result, ensure};
 use margay::{LibOs, Qd};
@@ -23,7 +23,7 @@ impl Margay {
     /// The side of `role`.
     pub fn new(place: &Place, role: Role, how: MargayUse) -> Result<Self> {
         let mut libos = libos(place, how, role)?;
-        let listening = (role == Role::Server).then(|| listen(&mut libos, place)).transpose()?;
+        let listening = (role == Role::Server).then(|| listen(&mut libos, Sockets::Catloop, place)).transpose()?;
         Ok(Self { libos, listening, place: place.clone() })
     }
 }

@@ -66,6 +66,26 @@ pub enum Pattern {
         /// Messages in each.
         per_block: u32,
     },
+    /// Requests of a load generator, which keeps one under way on each connection that works.
+    Load {
+        /// Connections that are open.
+        connections: u32,
+        /// Of those, so many work, spread evenly over the others.
+        active: u32,
+        /// Blocks that count.
+        blocks: u32,
+        /// Requests in each.
+        per_block: u32,
+        /// Requests that are timed one by one.
+        timed: u32,
+    },
+    /// A server of many connections on which nothing happens; the figure is the share of a core that it takes.
+    Asleep {
+        /// Connections that are open.
+        connections: u32,
+        /// For so long.
+        milliseconds: u32,
+    },
     /// Nothing comes; the figure is the share of a core that waiting takes.
     Idle {
         /// For so long.
@@ -84,16 +104,19 @@ pub struct Job {
     pub pattern: Pattern,
     /// Where the two sides meet.
     pub place: Place,
+    /// The core that the server runs on.
+    pub server_core: usize,
 }
 
-/// Where the two sides of a Margay pipe or connection meet.
+/// Where the two sides of a pipe or connection meet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// A private folder.
     pub directory: PathBuf,
     /// A name in it that no other measurement has.
     pub name: String,
-    /// A port that no other measurement has.
+    /// The port for sockets over shared memory, which no other measurement in that folder has; for the client of kernel
+    /// sockets the one that the server listens at.
     pub port: u16,
 }
 
@@ -101,7 +124,10 @@ pub struct Place {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Answer {
     /// The server is there; the client can come.
-    Ready,
+    Ready {
+        /// The port where the server listens, if the kernel has chosen it.
+        port: Option<u16>,
+    },
     /// A block is done.
     Progress(Progress),
     /// All is done.
@@ -117,10 +143,11 @@ pub struct Progress {
     pub nanoseconds: f64,
 }
 
-/// What the client has measured; the server has no figures, but may have facts.
+/// What the client has measured; the server mostly has no figures, but may have facts.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// One figure per block: nanoseconds per message or round trip; for [`Pattern::Idle`] the share of a core.
+    /// One figure per block: nanoseconds per message or round trip; for [`Pattern::Idle`] and
+    /// [`Pattern::Asleep`] the share of a core.
     pub blocks: Vec<f64>,
     /// Of those that were timed one by one: nanoseconds, and how often.
     pub timed: Vec<(u64, u64)>,

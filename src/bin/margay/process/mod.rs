@@ -57,6 +57,7 @@ pub struct Pair {
     server: Worker,
     client: Worker,
     jobs: u32,
+    cores: Cores,
     // Removed after both processes are gone.
     directory: Directory,
 }
@@ -65,7 +66,13 @@ impl Pair {
     /// Starts them.
     pub fn start(cores: Cores) -> Result<Self> {
         let directory = Directory::new()?;
-        Ok(Self { server: Worker::start(cores.server)?, client: Worker::start(cores.client)?, jobs: 0, directory })
+        Ok(Self {
+            server: Worker::start(cores.server)?,
+            client: Worker::start(cores.client)?,
+            jobs: 0,
+            cores,
+            directory,
+        })
     }
 
     /// Their process ids.
@@ -76,23 +83,25 @@ impl Pair {
     /// Measures one thing. Tells `watch` now and then how it goes.
     pub fn run(&mut self, kind: Kind, pattern: Pattern, watch: &mut dyn FnMut(Progress)) -> Result<Report> {
         self.jobs += 1;
-        let place = Place {
+        let mut place = Place {
             directory: self.directory.path().to_owned(),
             name: self.jobs.to_string(),
             // In the private folder no port is taken but by the jobs before, which have ended.
             port: (1024 + self.jobs % 60_000) as u16,
         };
         let [for_server, for_client] = channel::descriptors(kind, pattern)?;
-        let job = |role| Job { role, kind, pattern, place: place.clone() };
-        let lend = |fds: &[std::os::fd::OwnedFd], link: &Link, role| {
-            link.send(&job(role), &fds.iter().map(AsFd::as_fd).collect::<Vec<_>>())
+        let lend = |place: &Place, fds: &[std::os::fd::OwnedFd], link: &Link, role| {
+            let job = Job { role, kind, pattern, place: place.clone(), server_core: self.cores.server };
+            link.send(&job, &fds.iter().map(AsFd::as_fd).collect::<Vec<_>>())
         };
         let allowed = match pattern {
-            Pattern::Crowd { idle, .. } => DEADLINE + PER_CONNECTION * idle,
+            Pattern::Crowd { idle: many, .. }
+            | Pattern::Load { connections: many, .. }
+            | Pattern::Asleep { connections: many, .. } => DEADLINE + PER_CONNECTION * many,
             _ => DEADLINE,
         };
         let deadline = clock::now() + allowed;
-        lend(&for_server, &self.server.link, Role::Server)?;
+        lend(&place, &for_server, &self.server.link, Role::Server)?;
         let mut reports = [None, None];
         let mut called = false;
         while reports.iter().any(Option::is_none) {
@@ -106,11 +115,12 @@ impl Pair {
                     bail!("the {} ended in the middle of a measurement", ["server", "client"][index]);
                 };
                 match answer {
-                    Answer::Ready if !called => {
+                    Answer::Ready { port } if !called => {
                         called = true;
-                        lend(&for_client, &self.client.link, Role::Client)?;
+                        place.port = port.unwrap_or(place.port);
+                        lend(&place, &for_client, &self.client.link, Role::Client)?;
                     }
-                    Answer::Ready => {}
+                    Answer::Ready { .. } => {}
                     Answer::Progress(progress) => watch(progress),
                     Answer::Done(report) => reports[index] = Some(report),
                     Answer::Failed(why) => bail!("{}: {why}", kind.title()),
@@ -120,6 +130,9 @@ impl Pair {
         let [server, client] = reports.map(Option::unwrap_or_default);
         let mut report = client;
         report.facts.extend(server.facts);
+        if report.blocks.is_empty() {
+            report.blocks = server.blocks;
+        }
         Ok(report)
     }
 

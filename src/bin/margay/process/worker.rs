@@ -20,7 +20,12 @@ pub struct Teller<'a> {
 impl Teller<'_> {
     /// The server can be reached.
     pub fn ready(&self) -> Result<()> {
-        self.link.send(&Answer::Ready, &[])
+        self.link.send(&Answer::Ready { port: None }, &[])
+    }
+
+    /// The server can be reached at this port.
+    pub fn ready_at(&self, port: u16) -> Result<()> {
+        self.link.send(&Answer::Ready { port: Some(port) }, &[])
     }
 
     /// A block took so many nanoseconds per message.

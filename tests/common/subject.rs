@@ -1,17 +1,25 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One test on one back end: its processes, and the calls that most tests make.
 
-use crate::backends::Backend;
+#![allow(dead_code, reason = "each test binary takes a part of it")]
+
+use crate::backends::{Backend, Carrier};
 use crate::harness::bytes::Stream;
 use crate::harness::system::{now, sleep};
-use crate::harness::{Context, LIMIT, Pair, Report, Role, done};
+use crate::harness::{Context, LIMIT, Pair, Report, Role, done, pop_message, push_message};
 use core::net::{IpAddr, SocketAddr};
 use core::ops::Deref;
+use core::sync::atomic::Ordering;
 use core::time::Duration;
-use margay::{Completion, Config, Errno, Kind, LibOs, Outcome, Qd, Qt, Result, Sga};
+use margay::{Completion, Config, Domain, Errno, Kind, LibOs, Outcome, Qd, Qt, Result, Sga, SocketOption};
+use std::path::PathBuf;
 
 /// The word of the board that has the server's port.
 const PORT: usize = 47;
+/// The word that counts the paths that were given to Unix sockets.
+const PATHS: usize = 46;
+/// A push that is not done after so long waits for its peer: longer than TCP may hold back what it acknowledges.
+const STUCK: Option<Duration> = Some(Duration::from_millis(60));
 
 /// One test on one back end.
 pub struct Subject {
@@ -20,9 +28,16 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// `test` is the path of a function inside the test function.
-    pub fn new(backend: &'static Backend, test: &'static str) -> Self {
-        Self { backend, test }
+    /// `test` is the path of a function inside the test function. None: it cannot run here, and has said so.
+    pub fn new(backend: &'static Backend, test: &'static str) -> Option<Self> {
+        let path = test.strip_suffix("::here").unwrap_or(test);
+        let can_run = backend.carrier != Carrier::Kernel || crate::harness::network::own(path);
+        can_run.then_some(Self { backend, test })
+    }
+
+    /// What carries the sockets.
+    pub fn backend(&self) -> &'static Backend {
+        self.backend
     }
 
     /// A test with a process for each role; see [`Pair`].
@@ -146,19 +161,45 @@ impl Side<'_> {
         SocketAddr::new(self.backend.host, port)
     }
 
+    /// Binds a socket to an address, or to the path that stands for it; with port 0 to any that is free.
+    pub fn bind(&self, libos: &mut LibOs, qd: Qd, address: SocketAddr) -> Result<SocketAddr> {
+        if self.backend.domain != Domain::Unix {
+            libos.bind(qd, address)?;
+            return libos.local_address(qd);
+        }
+        let port = match address.port() {
+            0 => self.board.word(PATHS).fetch_add(1, Ordering::Relaxed) as u16 + 1,
+            port => port,
+        };
+        libos.bind_path(qd, self.path(port))?;
+        Ok(self.at(port))
+    }
+
+    /// Begins to connect a socket to an address, or to the path that stands for it.
+    pub fn begin(&self, libos: &mut LibOs, qd: Qd, to: SocketAddr) -> Result<Qt> {
+        match self.backend.domain {
+            Domain::Unix => libos.connect_path(qd, self.path(to.port())),
+            _ => libos.connect(qd, to),
+        }
+    }
+
+    fn path(&self, port: u16) -> PathBuf {
+        self.pipes.with_file_name(format!("socket-{port}"))
+    }
+
     /// A datagram socket at a free port.
     pub fn bound_datagram(&self, libos: &mut LibOs) -> (Qd, SocketAddr) {
         let qd = self.datagram(libos);
-        libos.bind(qd, self.at(0)).expect("a port is free");
-        (qd, libos.local_address(qd).expect("it is a socket"))
+        let address = self.bind(libos, qd, self.at(0)).expect("a port is free");
+        (qd, address)
     }
 
     /// A stream socket that listens at a free port.
     pub fn listen(&self, libos: &mut LibOs, backlog: usize) -> (Qd, SocketAddr) {
         let qd = self.stream(libos);
-        libos.bind(qd, self.at(0)).expect("a port is free");
+        let address = self.bind(libos, qd, self.at(0)).expect("a port is free");
         libos.listen(qd, backlog).expect("it is bound");
-        (qd, libos.local_address(qd).expect("it is a socket"))
+        (qd, address)
     }
 
     /// As [`listen`](Self::listen), and tells the other roles.
@@ -181,7 +222,7 @@ impl Side<'_> {
     /// A connection to this address.
     pub fn connect(&self, libos: &mut LibOs, to: SocketAddr) -> Qd {
         let qd = self.stream(libos);
-        let qt = libos.connect(qd, to).expect("it can connect");
+        let qt = self.begin(libos, qd, to).expect("it can connect");
         connected(libos, qt);
         qd
     }
@@ -192,13 +233,97 @@ impl Side<'_> {
         self.connect(libos, to)
     }
 
+    /// A LibOs that listens, tells the other roles, and has accepted one connection.
+    pub fn served(&self) -> (LibOs, Qd) {
+        self.served_with(|_| ())
+    }
+
+    /// The same, its configuration changed first.
+    pub fn served_with(&self, change: impl FnOnce(&mut Config)) -> (LibOs, Qd) {
+        let mut libos = self.libos_with(change);
+        let listening = self.serve(&mut libos, 1);
+        let qd = accept(&mut libos, listening);
+        (libos, qd)
+    }
+
+    /// A LibOs that has a connection to the server.
+    pub fn called(&self) -> (LibOs, Qd) {
+        self.called_with(|_| ())
+    }
+
+    /// The same, its configuration changed first.
+    pub fn called_with(&self, change: impl FnOnce(&mut Config)) -> (LibOs, Qd) {
+        let mut libos = self.libos_with(change);
+        let qd = self.call(&mut libos);
+        (libos, qd)
+    }
+
+    /// A LibOs that has both ends of a connection.
+    pub fn both_ends(&self) -> (LibOs, [Qd; 2]) {
+        self.both_ends_with(|_| ())
+    }
+
+    /// The same, its configuration changed first.
+    pub fn both_ends_with(&self, change: impl FnOnce(&mut Config)) -> (LibOs, [Qd; 2]) {
+        let mut libos = self.libos_with(change);
+        let qds = self.two_ends(&mut libos);
+        (libos, qds)
+    }
+
     /// Both ends of a connection within one LibOs.
     pub fn two_ends(&self, libos: &mut LibOs) -> [Qd; 2] {
+        self.two_ends_that(libos, |_, _| ())
+    }
+
+    /// The same, its accepting end prepared with the listening socket that it inherits from.
+    pub fn two_ends_that(&self, libos: &mut LibOs, prepare: impl FnOnce(&mut LibOs, Qd)) -> [Qd; 2] {
         let (listening, address) = self.listen(libos, 1);
+        prepare(libos, listening);
         let near = self.connect(libos, address);
         let far = accept(libos, listening);
         close(libos, listening);
         [near, far]
+    }
+
+    /// Both ends of a connection, with so many bytes of a stream pushed for which a close would linger.
+    pub fn ends_with_something_unread(&self, libos: &mut LibOs) -> (Qd, Qd, usize) {
+        // Where it is enough that the peer's kernel has them, they are more than that takes.
+        let len = if self.backend.lingers_until_read() { 1000 } else { 150_000 };
+        let [near, far] = self.two_ends_that(libos, |libos, listening| {
+            libos.set_option(listening, SocketOption::ReceiveBuffer(4096)).expect("it is a socket");
+        });
+        push_stream(libos, near, &mut Stream::new(self.seed), len);
+        (near, far, len)
+    }
+
+    /// These two are the ends of one connection.
+    #[track_caller]
+    pub fn assert_ends(&self, libos: &mut LibOs, near: Qd, far: Qd) {
+        if self.backend.domain == Domain::Unix {
+            push_message(libos, near, b"it is me");
+            assert_eq!(pop_message(libos, far).to_vec(), b"it is me");
+        } else {
+            assert_eq!(libos.peer_address(far).unwrap(), libos.local_address(near).unwrap());
+        }
+    }
+
+    /// Begins to connect to somebody who does not answer: a silent host, or a server that does not work meanwhile.
+    pub fn call_in_vain(&self, libos: &mut LibOs, qd: Qd) -> Qt {
+        let to = self.announced();
+        let to = self.backend.silent.map_or(to, |ip| with_ip(to, ip));
+        self.begin(libos, qd, to).expect("it can connect")
+    }
+
+    /// Ends what [`call_in_vain`](Self::call_in_vain) has begun with a connection to the server, which works now.
+    #[track_caller]
+    pub fn get_through(&self, libos: &mut LibOs, qd: Qd, mut connecting: Qt) {
+        if self.backend.silent.is_some() {
+            libos.cancel(connecting).expect("it is pending");
+            assert_eq!(ends_with(libos, connecting), Errno::CANCELED);
+            let to = self.announced();
+            connecting = self.begin(libos, qd, to).expect("it can connect");
+        }
+        connected(libos, connecting);
     }
 
     /// Lets the LibOs work until a word of the board is at least `value`.
@@ -213,6 +338,15 @@ pub fn poll_until(libos: &mut LibOs, mut holds: impl FnMut(&mut LibOs) -> bool) 
     let deadline = now() + LIMIT.map_or(0, |limit| limit.as_nanos() as u64);
     while !holds(libos) {
         assert!(now() < deadline, "it did not come true in time");
+        libos.poll();
+        sleep(20_000);
+    }
+}
+
+/// Lets the LibOs work for so long.
+pub fn poll_for(libos: &mut LibOs, time: Duration) {
+    let end = now() + time.as_nanos() as u64;
+    while now() < end {
         libos.poll();
         sleep(20_000);
     }
@@ -338,4 +472,35 @@ pub fn push_until_it_fails(libos: &mut LibOs, qd: Qd) -> Errno {
         }
     }
     panic!("pushes to nobody went on for ever");
+}
+
+/// Pushes pieces of a stream until one of them waits for the peer. Gives its token, and the bytes of those before it.
+#[track_caller]
+pub fn push_until_full(libos: &mut LibOs, qd: Qd, stream: &mut Stream, piece: usize) -> (Qt, usize) {
+    let mut taken = 0;
+    while taken < 64 << 20 {
+        let qt = libos.push(qd, &stream.take(piece)[..]).expect("the queue takes it");
+        match libos.wait(qt, STUCK) {
+            Ok(completion) => completion.ok().expect("it succeeds"),
+            Err(error) => {
+                assert_eq!(error.errno(), Errno::TIMEDOUT);
+                return (qt, taken);
+            }
+        }
+        taken += piece;
+    }
+    panic!("64 MiB are under way");
+}
+
+/// Pops what is left of a stream, to its end or to a reset.
+#[track_caller]
+pub fn pop_to_the_end(libos: &mut LibOs, qd: Qd, stream: &mut Stream) -> Errno {
+    loop {
+        let qt = libos.pop(qd, None).expect("the queue is open");
+        match wait(libos, qt).into_message() {
+            Ok(end) if end.is_empty() => return Errno::PIPE,
+            Ok(message) => stream.check(&message),
+            Err(error) => return error.errno(),
+        }
+    }
 }
