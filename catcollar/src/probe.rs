@@ -2,7 +2,7 @@
 //! What this kernel's io_uring has, for people.
 
 use crate::Settings;
-use crate::ring::{NEEDED, STEPS, Setup, USED, open};
+use crate::ring::{NEEDED, Setup, USED, open};
 use core::time::Duration;
 use runtime::Error;
 
@@ -64,20 +64,5 @@ pub fn probe() -> Probe {
             ("NO_IOWAIT", features.no_iowait),
         ],
         requests: NEEDED.iter().chain(&USED).map(|&(name, code)| (name, known && opcodes.is_supported(code))).collect(),
-    }
-}
-
-impl Probe {
-    /// Whether nothing is missing that would make it faster.
-    #[must_use]
-    pub fn is_complete(&self) -> bool {
-        let all = |list: &[(&str, bool)]| list.iter().all(|&(_, there)| there);
-        self.error.is_none() && all(&self.flags) && all(&self.features) && all(&self.requests)
-    }
-
-    /// Sets of flags that are tried, best first.
-    #[must_use]
-    pub const fn steps() -> usize {
-        STEPS.len()
     }
 }

@@ -244,7 +244,9 @@ impl Catcollar {
             }
         };
         let came = buf.is_some();
-        socket.receiving.ready.extend(buf);
+        if let Some(buf) = buf {
+            socket.receiving.ready.push_back(buf);
+        }
         if done.more {
             if socket.receiving.ready.len() > RECEIVED_MAX && !socket.receiving.canceled {
                 socket.receiving.canceled = true;

@@ -4,9 +4,9 @@
 //! What must always hold: a socket keeps its handle until the last completion of its requests has come, also after it was
 //! closed; so a completion never reaches another socket. Its descriptor stays open until no request uses it any more.
 
+use crate::ready::Ready;
 use crate::ring::Id;
 use kernel::Socket as Kernel;
-use runtime::buf::Buf;
 use runtime::transport::{Handle, QueueId};
 use runtime::{Errno, Error, Result};
 use std::collections::VecDeque;
@@ -61,7 +61,7 @@ pub struct Receiving {
     /// The kernel found no buffer: the next request waits first, and brings one of its own.
     pub starved: bool,
     /// Arrived and not popped, oldest first.
-    pub ready: VecDeque<Buf>,
+    pub ready: Ready,
     /// The stream has ended behind those.
     pub end: Option<End>,
     /// What the next pop is told, once.

@@ -10,13 +10,14 @@
 //! - An operation that had to wait is woken by the edge that it waits for; the set is asked only while one does.
 //! - Nothing blocks but [`sleep`](runtime::transport::Transport::sleep).
 //!
-//! - `poller`: the epoll set, and how it and the reactor's sleep as one.
+//! - `poller`: the epoll set, and how it and the reactor's sleep as one. `events`: what comes of it.
 //! - `table`, `entry`: the sockets. `connections`: connecting and accepting.
 //! - `receive`, `send`, `zero_copy`: the data. `close`: lingering, and memory that the kernel still reads.
 
 mod close;
 mod connections;
 mod entry;
+mod events;
 mod poller;
 mod receive;
 mod send;

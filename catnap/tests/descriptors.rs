@@ -37,7 +37,7 @@ fn no_descriptors() {
 
     // Every descriptor below the limit is taken.
     let highest = File::open("/dev/null").unwrap().as_raw_fd();
-    let limit = libc::rlimit { rlim_cur: 64.max(highest as u64 + 8), rlim_max: 4096 };
+    let limit = libc::rlimit { rlim_cur: 64.max(u64::from(highest.unsigned_abs()) + 8), rlim_max: 4096 };
     // SAFETY: reads the structure, nothing else.
     assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }, 0);
     let mut taken: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();

@@ -146,7 +146,7 @@ pub struct Counters {
     pub refused: u64,
     /// Datagrams that were dropped: no room, nobody there, no right to it.
     pub drops: u64,
-    /// System calls that a back end over kernel sockets has made.
+    /// System calls that back ends over kernel sockets have made, and collections of events by the LibOs.
     pub system_calls: u64,
 }
 
@@ -197,7 +197,7 @@ mod tests {
             (&[b'x'; 5000], Errno::NAMETOOLONG),
         ];
         for (path, errno) in wrong {
-            assert_eq!(check_path(path).map_err(|error| error.errno()), Err(errno), "{path:?}");
+            assert_eq!(check_path(path).map_err(Error::errno), Err(errno), "{path:?}");
         }
     }
 

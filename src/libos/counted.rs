@@ -11,6 +11,8 @@ pub(super) struct Counted {
     bytes_pushed: u64,
     messages_popped: u64,
     bytes_popped: u64,
+    /// Collections of kernel events; the back ends count their own calls.
+    collections: u64,
 }
 
 impl Counted {
@@ -24,6 +26,11 @@ impl Counted {
     pub(super) fn popped(&mut self, bytes: usize) {
         self.messages_popped += 1;
         self.bytes_popped += bytes as u64;
+    }
+
+    #[inline]
+    pub(super) fn collected(&mut self) {
+        self.collections += 1;
     }
 }
 
@@ -62,7 +69,9 @@ impl LibOs {
     /// ```
     #[must_use]
     pub fn counters(&self) -> Counters {
-        let Counted { messages_pushed, bytes_pushed, messages_popped, bytes_popped } = self.counted;
-        Counters { messages_pushed, bytes_pushed, messages_popped, bytes_popped, ..self.backends.counters() }
+        let Counted { messages_pushed, bytes_pushed, messages_popped, bytes_popped, collections } = self.counted;
+        let of_backends = self.backends.counters();
+        let system_calls = of_backends.system_calls + collections;
+        Counters { messages_pushed, bytes_pushed, messages_popped, bytes_popped, system_calls, ..of_backends }
     }
 }

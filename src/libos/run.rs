@@ -169,6 +169,7 @@ impl LibOs {
 
     /// Events from the kernel, waiting for them for at most `timeout`.
     pub(super) fn collect(&mut self, timeout: Option<Duration>) {
+        self.counted.collected();
         // An epoll set that is open gives no error but EINTR, which the reactor handles; if one came, the next round
         // would try again.
         if self.reactor.collect(timeout, &mut self.events).is_err() {

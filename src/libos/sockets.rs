@@ -248,7 +248,8 @@ impl LibOs {
         let mut message = message.into_message(&self.pools)?;
         let len = message.len();
         let fifo = &mut queue.fifos[Direction::Push as usize];
-        if fifo.is_empty() {
+        let asked = fifo.is_empty();
+        if asked {
             let backend = self.backends.get(queue.backend);
             let pushed = match to {
                 Destination::Address(to) => backend.push_to(queue.handle, &mut message, to),
@@ -263,7 +264,12 @@ impl LibOs {
                 Poll::Pending => {}
             }
         }
-        let datagram = Datagram::to(to, message, &self.pools)?;
+        let datagram = Datagram::to(to, message, &self.pools).inspect_err(|_| {
+            if asked {
+                // It may have taken the message already: what comes of that belongs to no token.
+                self.backends.get(queue.backend).canceled(queue.handle, Direction::Push);
+            }
+        })?;
         self.counted.pushed(len);
         self.ops.park(qd, Work::PushTo(datagram), fifo)
     }

@@ -51,3 +51,36 @@ fn errors_of_arguments() {
     assert_eq!(libos.pop(made, None).unwrap_err().errno(), Errno::BADF);
     assert_eq!(libos.wait(closed, LIMIT).unwrap_err().errno(), Errno::INVAL);
 }
+
+#[test]
+fn a_datagram_without_room_for_its_address_leaves_nothing_behind() {
+    let receiver = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    receiver.set_read_timeout(LIMIT).unwrap();
+    let to = receiver.local_addr().unwrap();
+    for libos in ["catnap", "auto"] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut config = Config { libos: Some(libos.to_owned()), ..config(&directory) };
+        config.buffers.small_count = 16;
+        let mut libos = LibOs::new(&config).unwrap();
+        let socket = libos.socket(crate::Domain::V4, crate::Kind::Datagram).unwrap();
+        let mut held: Vec<_> = (0..16).map(|_| libos.alloc(5).unwrap()).collect();
+        let mut message = held.pop().unwrap();
+        message.get_mut().unwrap().copy_from_slice(b"first");
+        // With a buffer of its own, but none is left for where it goes, should it have to wait.
+        match libos.push_to(socket, message, to) {
+            Ok(pushed) => libos.wait(pushed, LIMIT).unwrap().ok().unwrap(),
+            Err(error) => assert_eq!(error.errno(), Errno::NOBUFS),
+        }
+        drop(held);
+        let pushed = libos.push_to(socket, b"later", to).unwrap();
+        libos.wait(pushed, LIMIT).unwrap().ok().unwrap();
+        // The first may have gone, too.
+        let mut bytes = [0; 8];
+        loop {
+            let len = receiver.recv(&mut bytes).unwrap();
+            if bytes[..len] == *b"later" {
+                break;
+            }
+        }
+    }
+}

@@ -4,8 +4,8 @@
 use crate::harness::bytes::Stream;
 use crate::harness::{LIMIT, Role, pop_message, push_message};
 use crate::subject::{
-    Side, Subject, accept, close, connected, ends_with, errno, fails, poll_until, pop_rest, pop_stream,
-    pop_to_the_end, push_stream, push_until_full, push_until_it_fails, read_end, wait,
+    Side, Subject, accept, close, connected, ends_with, errno, fails, poll_until, pop_rest, pop_stream, pop_to_the_end,
+    push_stream, push_until_full, push_until_it_fails, read_end, wait,
 };
 use core::time::Duration;
 use margay::{Domain, Errno, LibOs, Outcome, Qd, Qt};

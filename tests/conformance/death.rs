@@ -5,9 +5,7 @@
 use crate::harness::bytes::Stream;
 use crate::harness::system::sleep;
 use crate::harness::{LIMIT, Random, Role, push_message};
-use crate::subject::{
-    Side, Subject, close, fails, pop, pop_to_the_end, push_stream, push_until_it_fails, wait,
-};
+use crate::subject::{Side, Subject, close, fails, pop, pop_to_the_end, push_stream, push_until_it_fails, wait};
 use core::time::Duration;
 use margay::{Errno, LibOs, Outcome, Qd, Qt};
 
@@ -175,7 +173,8 @@ pub fn of_a_server_that_is_called(subject: &Subject) {
                 let to = side.announced();
                 side.board.wait(STARTED, 1);
                 let qds: Vec<Qd> = (0..8).map(|_| side.stream(&mut libos)).collect();
-                let tokens: Vec<_> = qds.iter().map(|&qd| side.begin(&mut libos, qd, to).map(|qt| (qd, qt)).unwrap()).collect();
+                let tokens: Vec<_> =
+                    qds.iter().map(|&qd| side.begin(&mut libos, qd, to).map(|qt| (qd, qt)).unwrap()).collect();
                 for (qd, qt) in tokens {
                     match wait(&mut libos, qt).outcome {
                         Outcome::Connect => {

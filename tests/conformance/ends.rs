@@ -4,8 +4,8 @@
 use crate::harness::bytes::Stream;
 use crate::harness::{LIMIT, Role, push_message};
 use crate::subject::{
-    Side, Subject, accept, close, connected, ends_with, errno, fails, poll_for, pop, pop_rest, pop_stream, push_stream, push_until_it_fails,
-    read_end, wait,
+    Side, Subject, accept, close, connected, ends_with, errno, fails, poll_for, pop, pop_rest, pop_stream, push_stream,
+    push_until_it_fails, read_end, wait,
 };
 use core::time::Duration;
 use margay::{Domain, Errno, LibOs, OptionName, Outcome, Qd, Qt, SocketOption};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What every back end with sockets must do, written once over the public API, with processes of its own for each test.
-//! A new back end is one constant in `backends`, and one line at the end of this file. Those that use the kernel's network have one of
-//! their own in each test, for which they need root.
+//! A new back end is one constant in `backends`, and one line at the end of this file. Those that use the kernel's
+//! network have one of their own in each test, for which they need root.
 //!
 //! - `backends`: the back ends. `subject`: one test on one of them. `harness`: processes, boards, seeds. These are in
 //!   `tests/common`.

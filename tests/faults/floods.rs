@@ -6,7 +6,7 @@ use crate::harness::bytes::Stream;
 use crate::harness::network::sysctl;
 use crate::harness::system::descriptors;
 use crate::peer;
-use crate::subject::{Subject, accept, close, pop_rest, poll_until, push_stream};
+use crate::subject::{Subject, accept, close, poll_until, pop_rest, push_stream};
 use margay::Outcome;
 use std::net::Shutdown;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What can go wrong with the kernel's sockets, with real peers: other processes that know nothing of Margay, and networks
-//! that do not lead anywhere. Each errno comes as itself, on the token that it belongs to; nothing is lost that could be
-//! delivered, nothing leaks, nothing hangs. Every test has a network of its own, for which it needs root.
+//! What can go wrong with the kernel's sockets, with real peers: other processes that know nothing of Margay, and
+//! networks that do not lead anywhere. Each errno comes as itself, on the token that it belongs to; nothing is lost that
+//! could be delivered, nothing leaks, nothing hangs. Every test has a network of its own, for which it needs root.
 //!
 //! - `peer`: the other side, made of plain sockets.
 //! - `resets`: peers that reset, half-close or are killed. `floods`: more connections than there is room for.

@@ -3,8 +3,8 @@
 //! (RFC 1122, 4.2.3.9; RFC 4443, 3.1), and what nobody says, so that a timer must.
 
 use crate::harness::bytes::Stream;
-use crate::harness::network::{ip, sysctl};
 use crate::harness::done;
+use crate::harness::network::{ip, sysctl};
 use crate::peer::{self, Host, until};
 use crate::subject::{Side, Subject, accept, connected, ends_with, errno, fails, pop_stream, push_stream};
 use core::net::SocketAddr;
@@ -30,8 +30,13 @@ fn says(side: &Side<'_>, libos: &mut LibOs, to: &str, expected: Errno) {
 pub fn errnos_of_this_host(subject: &Subject) {
     subject.alone(|side| {
         let v4 = side.backend.host.is_ipv4();
-        let net = if v4 { ["10.2.0.0/16", "10.3.0.0/16", "10.4.0.0/16"] } else { ["fd02::/16", "fd03::/16", "fd04::/16"] };
-        let to = if v4 { ["10.2.0.1", "10.3.0.1", "10.4.0.1", "10.5.0.1"] } else { ["fd02::1", "fd03::1", "fd04::1", "fd05::1"] };
+        let net =
+            if v4 { ["10.2.0.0/16", "10.3.0.0/16", "10.4.0.0/16"] } else { ["fd02::/16", "fd03::/16", "fd04::/16"] };
+        let to = if v4 {
+            ["10.2.0.1", "10.3.0.1", "10.4.0.1", "10.5.0.1"]
+        } else {
+            ["fd02::1", "fd03::1", "fd04::1", "fd05::1"]
+        };
         ip(&format!(
             "route add unreachable {}\nroute add prohibit {}\nroute add blackhole {}\n",
             net[0], net[1], net[2]
@@ -81,7 +86,8 @@ fn wire(v4: bool, behind: &[&str]) -> Host {
 pub fn errnos_of_a_router(subject: &Subject) {
     subject.alone(|side| {
         let v4 = side.backend.host.is_ipv4();
-        let behind = if v4 { ["10.2.0.0/16", "10.3.0.0/16", "10.4.0.0/16"] } else { ["fd02::/16", "fd03::/16", "fd04::/16"] };
+        let behind =
+            if v4 { ["10.2.0.0/16", "10.3.0.0/16", "10.4.0.0/16"] } else { ["fd02::/16", "fd03::/16", "fd04::/16"] };
         let to = if v4 { ["10.2.0.1", "10.3.0.1", "10.4.0.1"] } else { ["fd02::1", "fd03::1", "fd04::1"] };
         let router = wire(v4, &behind);
         let forward = if v4 { "ipv4/ip_forward" } else { "ipv6/conf/all/forwarding" };

@@ -30,8 +30,7 @@ pub fn windows_of_a_byte(subject: &Subject) {
             libos.set_option(listening, SocketOption::ReceiveBuffer(1)).unwrap();
             let qd = accept(&mut libos, listening);
             let mut stream = Stream::new(side.seed);
-            let pushes: Vec<Qt> =
-                (0..LEN / 1000).map(|_| libos.push(qd, &stream.take(1000)[..]).unwrap()).collect();
+            let pushes: Vec<Qt> = (0..LEN / 1000).map(|_| libos.push(qd, &stream.take(1000)[..]).unwrap()).collect();
             for qt in pushes {
                 done(&mut libos, qt);
             }

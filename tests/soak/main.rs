@@ -87,7 +87,11 @@ impl Worker {
         let output = File::create(&log).unwrap();
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", test, "--nocapture", "--test-threads=1"]);
-        command.env(WORKER, index.to_string()).env(LIBOS, libos).env(DIRECTORY, directory).env(PARENT, std::process::id().to_string());
+        command
+            .env(WORKER, index.to_string())
+            .env(LIBOS, libos)
+            .env(DIRECTORY, directory)
+            .env(PARENT, std::process::id().to_string());
         command.env(SEED, (seed ^ generation << 8 ^ index as u64).to_string());
         command.env_remove("CONFIG_PATH").env_remove("LIBOS");
         command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);

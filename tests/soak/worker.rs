@@ -6,8 +6,8 @@ use crate::harness::board::Board;
 use crate::harness::system::{descriptors, now};
 use crate::link::{Link, Origin, Popped};
 use crate::{
-    ACCEPTED, BEAT, BYTES, DATAGRAM_PORT, DATAGRAMS, DIRECTORY, ENDS, FRAMES, LIBOSES, OPENED, PARENT, PIPE, RESETS,
-    LIBOS, SEED, STOP, STREAM_PORT, WORKERS, config, patience,
+    ACCEPTED, BEAT, BYTES, DATAGRAM_PORT, DATAGRAMS, DIRECTORY, ENDS, FRAMES, LIBOS, LIBOSES, OPENED, PARENT, PIPE,
+    RESETS, SEED, STOP, STREAM_PORT, WORKERS, config, patience,
 };
 use core::net::SocketAddr;
 use core::sync::atomic::Ordering;

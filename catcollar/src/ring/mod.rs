@@ -22,7 +22,9 @@ mod setup;
 pub use flight::{Id, Kind, Memory};
 pub use name::{Name, Peer};
 pub use record::{PAYLOAD_AT, Record};
-pub use setup::{Features, NEEDED, STEPS, Setup, USED, open};
+#[cfg(test)]
+pub use setup::STEPS;
+pub use setup::{Features, NEEDED, Setup, USED, open};
 
 use name::NAME_MAX;
 
