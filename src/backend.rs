@@ -2,8 +2,8 @@
 //! The only file that names every back end: one line here adds one.
 
 use crate::config::{BacklogFull, Config};
-use catloop::Catloop;
 use catcollar::Catcollar;
+use catloop::Catloop;
 use catmem::{Catmem, Settings, Sizes};
 use catnap::Catnap;
 use core::time::Duration;
@@ -115,12 +115,7 @@ impl Backends {
 }
 
 /// The back end for sockets that the configuration names, if it names one.
-fn sockets(
-    config: &Config,
-    reactor: &Rc<Reactor>,
-    pools: &Pools,
-    token: u64,
-) -> Result<Option<Box<dyn Transport>>> {
+fn sockets(config: &Config, reactor: &Rc<Reactor>, pools: &Pools, token: u64) -> Result<Option<Box<dyn Transport>>> {
     let catnap = || -> Result<Box<dyn Transport>> {
         Ok(Box::new(Catnap::new(catnap_settings(config), reactor, pools.clone(), token)?))
     };

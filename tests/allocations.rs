@@ -420,7 +420,7 @@ fn two_sockets(name: &str, spin: Spin) {
         });
         [server.join().unwrap(), client.join().unwrap()]
     });
-    assert_eq!(counts, [0, 0]);
+    assert_eq!(counts, [0, 0], "{name}");
 }
 
 #[test]

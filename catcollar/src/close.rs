@@ -39,7 +39,7 @@ impl Catcollar {
             let receiving = socket.receiving.request.filter(|_| !socket.receiving.canceled);
             let accepting = socket.accepting.request.filter(|_| !socket.accepting.canceled);
             (socket.receiving.canceled, socket.accepting.canceled) = (true, true);
-            let requests = [sending, receiving, accepting, socket.connecting];
+            let requests = [sending, receiving, accepting, socket.connecting, socket.receiving.hangup];
             requests.into_iter().flatten().for_each(|request| self.ring.cancel(request));
         }
         let socket = self.sockets.get(handle)?;

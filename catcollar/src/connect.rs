@@ -85,6 +85,7 @@ impl Catcollar {
                 self.counters.connected += u64::from(before && socket.is_stream());
                 socket.sending.failed = None;
                 socket.receiving.end = None;
+                socket.receiving.hung = false;
                 None
             }
             Ok(Connecting::Pending) => Some(true),

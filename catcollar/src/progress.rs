@@ -62,6 +62,7 @@ impl Catcollar {
             Kind::Room => self.try_again(done),
             Kind::ReceiveDatagram => self.received_datagram(done),
             Kind::Readable => self.readable(&done),
+            Kind::Hangup => self.hung_up(&done),
             Kind::Accept => self.accepted(done),
             Kind::Connect => self.connect_moved(&done),
             Kind::Linger => self.ended(handle),

@@ -4,7 +4,9 @@
 //! It is made when somebody pops and finds nothing, so a socket that nobody pops from holds no buffers. It is cancelled when
 //! [`RECEIVED_MAX`] buffers wait to be popped; what the kernel holds then makes the peer wait. A request that found no
 //! buffer, or a kernel without buffer rings, takes the older way: wait until there is something, then receive it into a
-//! buffer that is brought along. So a socket that somebody pops from gets its bytes also while others hold all buffers.
+//! buffer that is brought along. (That is also how the rest of a stream is received whose peer has gone, because a request
+//! that stays can miss the end: where bytes and the end come at once, the kernel looks for the bytes and then waits for
+//! another event, which does not come. So another request waits for the peer to go.) So a socket that somebody pops from gets its bytes also while others hold all buffers.
 
 use crate::Catcollar;
 use crate::ring::{Done, Group, Memory, PAYLOAD_AT, Peer, Record, Ring};
@@ -52,7 +54,11 @@ impl Socket {
         let fd = kernel.as_fd();
         let group = if stream { Group::Streams } else { Group::Datagrams };
         let starved = core::mem::take(&mut self.receiving.starved);
-        let many = ring.provides(group) && !starved && ring.has_buffers(group);
+        let many = ring.provides(group) && !starved && !self.receiving.hung && ring.has_buffers(group);
+        if many && stream && self.receiving.hangup.is_none() {
+            self.receiving.hangup = Some(ring.await_hangup(fd, handle));
+            self.requests += 1;
+        }
         self.receiving.request = Some(match (many, stream) {
             (true, true) => ring.receive_many(fd, handle),
             (true, false) => ring.receive_datagrams(fd, handle),
@@ -187,6 +193,21 @@ impl Catcollar {
             socket.wake_pop(&mut self.woken);
         }
         self.ended(handle);
+    }
+
+    /// The peer has gone, or has ended the stream.
+    pub(crate) fn hung_up(&mut self, done: &Done) {
+        let Ok(socket) = self.sockets.get(done.handle) else { return };
+        let receiving = &mut socket.receiving;
+        receiving.hangup = None;
+        if done.result >= 0 {
+            receiving.hung = true;
+            if let (Some(request), None, false) = (receiving.request, receiving.end, receiving.canceled) {
+                receiving.canceled = true;
+                self.ring.cancel(request);
+            }
+        }
+        self.ended(done.handle);
     }
 
     /// Something can be received: it is, into a buffer that is brought along.

@@ -58,6 +58,10 @@ pub struct Receiving {
     pub request: Option<Id>,
     /// It was cancelled.
     pub canceled: bool,
+    /// The request that waits for the peer to go.
+    pub hangup: Option<Id>,
+    /// The peer has gone, or has ended the stream: what is left is asked for one by one.
+    pub hung: bool,
     /// The kernel found no buffer: the next request waits first, and brings one of its own.
     pub starved: bool,
     /// Arrived and not popped, oldest first.

@@ -29,7 +29,10 @@ pub fn drops_are_counted(subject: &Subject) {
             while popped + libos.counters().drops + side.board.get(DROPS) < COUNT {
                 let Some(datagram) = pop_within(&mut libos, qd, 5) else {
                     // Counts change meanwhile: a datagram that is not popped may be counted a little later.
-                    if side.backend.counts_drops() { continue } else { break }
+                    if side.backend.counts_drops() {
+                        continue;
+                    }
+                    break;
                 };
                 let bytes = datagram.into_message().to_vec();
                 let number = u64::from_le_bytes(bytes[..8].try_into().unwrap());
@@ -106,7 +109,10 @@ pub fn order_of_each_sender(subject: &Subject) {
                 }
                 let all_sent = DROPS.iter().all(|&word| side.board.get(word) > 0);
                 let Some(datagram) = pop_within(&mut libos, qd, 5) else {
-                    if side.backend.counts_drops() || !all_sent { continue } else { break }
+                    if side.backend.counts_drops() || !all_sent {
+                        continue;
+                    }
+                    break;
                 };
                 let sender = datagram.sender();
                 let bytes = datagram.into_message().to_vec();

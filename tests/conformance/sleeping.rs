@@ -12,12 +12,15 @@ const STEP: usize = 0;
 /// Zero looks once, a short one comes back, and both leave the token as it was: of an accept, a connect, a pop, a push.
 pub fn timeouts(subject: &Subject) {
     const LARGE: usize = 1_000_000;
+    const SILENT: usize = 1;
     subject
         .pair()
         .server(|side| {
             let mut libos = side.libos_with(|config| side.narrow(config, 4096));
             let listening = side.serve(&mut libos, 1);
             let far = accept(&mut libos, listening);
+            // From here on nobody is answered.
+            side.board.set(SILENT, 1);
             side.board.wait(STEP, 1);
             accept(&mut libos, listening);
             for _ in 0..2 {
@@ -50,6 +53,7 @@ pub fn timeouts(subject: &Subject) {
             let (mut libos, near) = side.called_with(|config| side.narrow(config, 4096));
             let popped = libos.pop(near, None).unwrap();
             let pushed = libos.push(near, &vec![7; LARGE][..]).unwrap();
+            side.board.wait(SILENT, 1);
             let calling = side.stream(&mut libos);
             let connecting = side.call_in_vain(&mut libos, calling);
             for qt in [popped, pushed, connecting] {

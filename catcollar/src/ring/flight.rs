@@ -23,6 +23,8 @@ pub enum Kind {
     Room,
     /// Accepts connections.
     Accept,
+    /// Waits until the peer of a stream has gone, or has ended it.
+    Hangup,
     /// Waits until a connect has ended, or for a moment after which it is tried again.
     Connect,
     /// Waits for a moment, to look whether a closed socket has sent everything.

@@ -22,6 +22,7 @@ const DATAGRAM_FLAGS: i32 = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
 /// The longest piece of one request; the rest follows.
 const SEND_MAX: usize = 1 << 30;
 const POLLIN: u32 = libc::POLLIN.cast_unsigned() as u32;
+const POLLRDHUP: u32 = libc::POLLRDHUP.cast_unsigned() as u32;
 const POLLOUT: u32 = libc::POLLOUT.cast_unsigned() as u32;
 const ACCEPT_FLAGS: i32 = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
 
@@ -223,6 +224,11 @@ impl Ring {
     /// Waits until something can be received.
     pub fn await_readable(&mut self, fd: BorrowedFd<'_>, handle: u32) -> Id {
         self.poll(fd, handle, Kind::Readable, POLLIN)
+    }
+
+    /// Waits until the peer of a stream has gone, or has ended it.
+    pub fn await_hangup(&mut self, fd: BorrowedFd<'_>, handle: u32) -> Id {
+        self.poll(fd, handle, Kind::Hangup, POLLRDHUP)
     }
 
     /// Completes after a millisecond, as if it were of this kind.

@@ -205,7 +205,8 @@ mod tests {
     #[test]
     fn kernel_sockets_go_into_one_run_and_nothing_else_does() {
         let suite = |names: &[&str]| {
-            let Command::Bench { what, .. } = Cli::try_parse_from([&["margay", "bench"], names].concat())?.command else {
+            let Command::Bench { what, .. } = Cli::try_parse_from([&["margay", "bench"], names].concat())?.command
+            else {
                 panic!("another command")
             };
             Measured::suite(&what).map(|suite| (suite.name, suite.goals.len()))

@@ -163,6 +163,31 @@ fn closed_with_sends_in_flight() {
     assert_eq!(side.collar.sockets.len(), 0, "every handle is free again");
 }
 
+/// Bytes and the end come at once, before the kernel has looked: neither is missed.
+#[test]
+fn the_end_comes_together_with_bytes() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("listener");
+    let mut side = Side::new();
+    let listener = side.socket(Domain::Unix, Kind::Stream);
+    side.collar.bind_path(listener, path.as_os_str().as_encoded_bytes()).unwrap();
+    side.collar.listen(listener, 4).unwrap();
+    for round in 0..20 {
+        let mut peer = std::os::unix::net::UnixStream::connect(&path).unwrap();
+        let far = finish(&mut side, |side| side.accept(listener)).unwrap();
+        assert!(side.pop(far).is_pending());
+        for _ in 0..3 {
+            side.round(Duration::ZERO);
+        }
+        std::io::Write::write_all(&mut peer, &bytes(100 + 5000 * round)).unwrap();
+        drop(peer);
+        assert_eq!(side.pop_exactly(far, 100 + 5000 * round), bytes(100 + 5000 * round));
+        assert_eq!(side.pop_some(far), Ok(Vec::new()), "round {round}");
+        assert_eq!(side.pop(far), Poll::Ready(Err(Errno::PIPE)));
+        side.close(far);
+    }
+}
+
 /// Handles and descriptors come back: the tables do not grow.
 #[test]
 fn nothing_is_left_of_a_thousand_connections() {
