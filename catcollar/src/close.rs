@@ -63,7 +63,8 @@ impl Catcollar {
         let kernel = socket.kernel()?;
         let until = match (kernel.linger(), closing) {
             (Some(Duration::ZERO), _) if stream => {
-                kernel.reset_on_close()?;
+                // What cannot be reset is closed all the same.
+                let _ = kernel.reset_on_close();
                 return Ok(false);
             }
             (Some(_), Closing::Lingering(until)) => until,
@@ -78,7 +79,7 @@ impl Catcollar {
         let unsent = kernel::unsent(&*kernel).unwrap_or(0);
         // A connection that is broken keeps its count.
         let broken = sockopt::socket_error(&*kernel).is_ok_and(|error| error.is_err());
-        let broken = broken || socket.sending.failed.is_some() || socket.sending.cut;
+        let broken = broken || socket.sending.failed.is_some();
         if now >= until || unsent == 0 || broken {
             return Ok(false);
         }

@@ -26,7 +26,6 @@ use std::os::fd::AsFd;
 const COPY_MAX: usize = 1024;
 
 const ENDED: Error = Error::new(Errno::PIPE, "the peer has ended the stream, and its end was popped");
-pub(crate) const RESET: Error = Error::new(Errno::CONNRESET, "the peer has reset the connection");
 const NO_BUFFER: Error = Error::new(Errno::NOBUFS, "no buffer for what has arrived; it is still there");
 const TRUNCATED: Error = Error::new(Errno::MSGSIZE, "a datagram came that is longer than datagrams can be here");
 
@@ -172,9 +171,6 @@ impl Catcollar {
             1.. => false,
             0 => {
                 // The end of a connection that a push has found broken is no end.
-                if socket.sending.cut {
-                    socket.sending.failed.get_or_insert(RESET);
-                }
                 let end = socket.sending.failed.map_or(End::Untold, End::Failed);
                 socket.receiving.end.get_or_insert(end);
                 false

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Sending: one message of a socket at a time, whose memory the ring has until the kernel is done with it.
 //!
-//! The kernel sends a stream's message whole, however long the peer makes it wait; what comes back short was cut by an error
-//! or a cancel. With `zero_copy` the kernel reads the memory after the send is done, until its second completion. A push is
-//! done with the first one if nobody but the ring has a view of the memory; else somebody could still write there, and the
-//! push is done with the second.
+//! Of a stream's message the kernel takes what there is room for; the rest follows with another request. With `zero_copy`
+//! the kernel reads the memory after the send is done, until its second completion. A push is done with the first one if
+//! nobody but the ring has a view of the memory; else somebody could still write there, and the push is done with the second.
 
 use crate::Catcollar;
-use crate::receive::{RESET, errno};
+use crate::receive::errno;
 use crate::ring::{Done, Memory, Name};
 use crate::socket::{Sending, Sent};
 use core::task::Poll;
@@ -19,6 +18,11 @@ use runtime::{Errno, Error, Result};
 use std::os::fd::AsFd;
 
 const CUT: Error = Error::new(Errno::IO, "the kernel took a part only");
+
+/// Whether a failure is that of a pop, for which there was no memory, and not of an earlier datagram.
+fn of_pops(error: &Error) -> bool {
+    matches!(error.errno(), Errno::NOBUFS | Errno::NOMEM)
+}
 
 impl Catcollar {
     /// Pushes a message to where `check` says, if it says that a push makes sense.
@@ -53,24 +57,24 @@ impl Catcollar {
         let len = message.len();
         // What came of an earlier datagram, if no pop has heard of it.
         if kernel.kind() == Kind::Datagram
-            && let Some(error) = socket.receiving.failed.take()
+            && let Some(error) = socket.receiving.failed.take_if(|error| !of_pops(error))
         {
             return Poll::Ready(Err(error));
         }
         let zero_copy = self.zero_copy.is_some_and(|least| len >= least)
             && self.ring.features().zero_copy
+            && kernel.kind() == Kind::Stream
             && kernel.domain() != Domain::Unix;
         let message = core::mem::take(message);
         let sole = zero_copy && message.iter().all(|segment| segment.ref_count() == 1);
-        let request = if kernel.kind() == Kind::Datagram && !zero_copy {
+        let request = if kernel.kind() == Kind::Datagram {
             let datagram = self.ring.datagram(message, to.as_ref());
             self.ring.send_datagram(kernel.as_fd(), handle, datagram)
         } else {
             self.ring.send(kernel.as_fd(), handle, message, 0, to.as_ref(), zero_copy)
         };
-        let Sending { cut, failed, .. } = socket.sending;
-        socket.sending =
-            Sending { state: Sent::Going, request: Some(request), len, taken: 0, zero_copy, sole, cut, failed };
+        let failed = socket.sending.failed;
+        socket.sending = Sending { state: Sent::Going, request: Some(request), len, taken: 0, zero_copy, sole, failed };
         socket.requests += 1;
         socket.push_waits = true;
         Poll::Pending
@@ -92,25 +96,26 @@ impl Catcollar {
             return self.ended(done.handle);
         }
         let stream = socket.is_stream();
-        let has_ended = socket.receiving.end.is_some();
         let sending = &mut socket.sending;
         let outcome = match usize::try_from(done.result) {
             Ok(taken) => {
                 sending.taken += taken;
-                let whole = sending.taken >= sending.len;
-                sending.cut |= !whole && sending.state == Sent::Going;
-                if whole { Some(Ok(())) } else { None }
+                if sending.taken >= sending.len { Some(Ok(())) } else { None }
             }
-            Err(_) => match errno(done.result, "send") {
-                again if matches!(again.errno(), Errno::AGAIN | Errno::INTR) => None,
-                // The error itself came with an earlier part, and the kernel has forgotten it: of a peer that had not ended
-                // the stream before, it was a reset.
-                error if error.errno() == Errno::PIPE => {
-                    let error = if sending.cut && !has_ended { RESET } else { error };
-                    Some(Err(sending.failed.unwrap_or(error)))
+            Err(_) => {
+                let error = errno(done.result, "send");
+                match error.errno() {
+                    Errno::AGAIN | Errno::INTR => None,
+                    // Nothing more may be locked in memory (`RLIMIT_MEMLOCK`): the rest is copied.
+                    Errno::NOMEM | Errno::NOBUFS if sending.zero_copy => {
+                        sending.zero_copy = false;
+                        None
+                    }
+                    // What broke the connection was told to a receive.
+                    Errno::PIPE => Some(Err(sending.failed.unwrap_or(error))),
+                    _ => Some(Err(error)),
                 }
-                error => Some(Err(error)),
-            },
+            }
         };
         let abandoned = sending.state == Sent::Abandoned;
         match outcome {

@@ -19,7 +19,10 @@ const LOOKS: u32 = 4;
 impl Catcollar {
     /// Whether this thread may sleep. What is queued is handed over by the sleep itself.
     pub(crate) fn arm_here(&mut self) -> Armed {
-        let ready = !self.woken.is_empty() || self.ring.has_completions() || self.ring.is_signaled();
+        let ready = !self.woken.is_empty()
+            || self.ring.has_completions()
+            || self.ring.is_signaled()
+            || self.ring.is_backlogged();
         if ready { Armed::Ready } else { Armed::Quiet }
     }
 

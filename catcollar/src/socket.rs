@@ -85,8 +85,6 @@ pub struct Sending {
     /// It goes without a copy, and nobody here can write to it meanwhile.
     pub zero_copy: bool,
     pub sole: bool,
-    /// A part of a message came back with the kernel's error swallowed.
-    pub cut: bool,
     /// What every further push is told.
     pub failed: Option<Error>,
 }

@@ -250,6 +250,11 @@ impl Ring {
         self.queued > 0 || self.is_signaled() || !self.backlog.is_empty()
     }
 
+    /// Whether requests wait for room in the queue.
+    pub fn is_backlogged(&self) -> bool {
+        !self.backlog.is_empty()
+    }
+
     /// Whether the kernel says that it has work for this thread, or completions that did not fit.
     #[inline]
     pub fn is_signaled(&mut self) -> bool {

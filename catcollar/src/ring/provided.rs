@@ -16,10 +16,9 @@ use core::sync::atomic::{AtomicU16, Ordering};
 use io_uring::types::BufRingEntry;
 use runtime::buf::{Buf, Pool};
 use runtime::{Errno, Error, Result};
+use rustix::param::page_size;
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 
-/// The kernel wants its ring on a page of its own.
-const PAGE: usize = 4096;
 /// The smallest window.
 const WINDOW_MIN: u16 = 16;
 /// Refills that found the window hardly touched, before it shrinks.
@@ -36,7 +35,8 @@ struct Shared {
 
 impl Shared {
     fn new(count: u16) -> Result<Self> {
-        let layout = Layout::array::<BufRingEntry>(usize::from(count)).and_then(|layout| layout.align_to(PAGE));
+        // The kernel wants it to begin a page.
+        let layout = Layout::array::<BufRingEntry>(usize::from(count)).and_then(|layout| layout.align_to(page_size()));
         let layout = layout.map_err(|_| NO_MEMORY)?;
         // SAFETY: there is at least one entry, so the layout is not empty.
         let memory = unsafe { alloc_zeroed(layout) };

@@ -14,8 +14,9 @@ use io_uring::{opcode, squeue};
 use runtime::buf::{Buf, Sga};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-/// No signal for a peer that is gone, and not less than everything.
-const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
+/// No signal for a peer that is gone. A part of a message comes back as such: to send it whole, the kernel would in the end
+/// put a thread of its own before each slow peer, and an error behind a part would be lost.
+const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL;
 /// A datagram goes at once or comes back. The kernel must not try it again by itself: it would send what the first try has
 /// left of it, an empty datagram.
 const DATAGRAM_FLAGS: i32 = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
