@@ -90,16 +90,28 @@ impl Catcollar {
         self.sockets.forget(handle);
     }
 
+    /// Whether something else can go on than this: only a round of the LibOs does that. So looks for one operation end
+    /// with it; else the next of several pushes would wait for all of them.
+    #[inline]
+    fn others_can_go_on(&self, queue: QueueId, direction: Direction) -> bool {
+        self.woken.iter().any(|&woken| woken != (queue, direction))
+    }
+
     /// Looks up to `looks` times whether whoever waits shall try again.
     pub(crate) fn look_for(&mut self, handle: Handle, direction: Direction, looks: u32) -> bool {
         for _ in 0..looks {
             self.advance();
-            let waits = self.sockets.get(handle).is_ok_and(|socket| match direction {
+            let Ok(socket) = self.sockets.get(handle) else { return true };
+            let waits = match direction {
                 Direction::Push => socket.push_waits,
                 Direction::Pop => socket.pop_waits,
-            });
+            };
             if !waits {
                 return true;
+            }
+            let queue = socket.queue;
+            if self.others_can_go_on(queue, direction) {
+                break;
             }
             core::hint::spin_loop();
         }
@@ -118,6 +130,10 @@ impl Catcollar {
                 if stream && !socket.receiving.ready.is_empty() {
                     return self.take_received(handle, mode).unwrap_or_default();
                 }
+                break;
+            }
+            let queue = socket.queue;
+            if self.others_can_go_on(queue, Direction::Pop) {
                 break;
             }
             core::hint::spin_loop();

@@ -97,24 +97,21 @@ impl Catcollar {
         }
         let stream = socket.is_stream();
         let sending = &mut socket.sending;
-        let outcome = match usize::try_from(done.result) {
-            Ok(taken) => {
-                sending.taken += taken;
-                if sending.taken >= sending.len { Some(Ok(())) } else { None }
-            }
-            Err(_) => {
-                let error = errno(done.result, "send");
-                match error.errno() {
-                    Errno::AGAIN | Errno::INTR => None,
-                    // Nothing more may be locked in memory (`RLIMIT_MEMLOCK`): the rest is copied.
-                    Errno::NOMEM | Errno::NOBUFS if sending.zero_copy => {
-                        sending.zero_copy = false;
-                        None
-                    }
-                    // What broke the connection was told to a receive.
-                    Errno::PIPE => Some(Err(sending.failed.unwrap_or(error))),
-                    _ => Some(Err(error)),
+        let outcome = if let Ok(taken) = usize::try_from(done.result) {
+            sending.taken += taken;
+            if sending.taken >= sending.len { Some(Ok(())) } else { None }
+        } else {
+            let error = errno(done.result, "send");
+            match error.errno() {
+                Errno::AGAIN | Errno::INTR => None,
+                // Nothing more may be locked in memory (`RLIMIT_MEMLOCK`): the rest is copied.
+                Errno::NOMEM | Errno::NOBUFS if sending.zero_copy => {
+                    sending.zero_copy = false;
+                    None
                 }
+                // What broke the connection was told to a receive.
+                Errno::PIPE => Some(Err(sending.failed.unwrap_or(error))),
+                _ => Some(Err(error)),
             }
         };
         let abandoned = sending.state == Sent::Abandoned;

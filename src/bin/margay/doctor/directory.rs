@@ -49,7 +49,7 @@ impl Directory {
         let condition = condition(&path);
         let there = path.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
         let free = statvfs(there).ok().map(|fs| fs.f_bavail.saturating_mul(fs.f_frsize));
-        Self { condition, free, path }
+        Self { path, condition, free }
     }
 }
 

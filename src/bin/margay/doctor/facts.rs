@@ -103,7 +103,7 @@ fn start(config: &Config, libos: &str) -> Option<Error> {
     }
 }
 
-/// The first word behind a name, in a list of lines such as `Seccomp:	0`.
+/// The first word behind a name, in a list of lines such as `Seccomp: 0`.
 fn after<'a>(list: &'a str, name: &str) -> Option<&'a str> {
     list.lines().find_map(|line| line.strip_prefix(name)).and_then(|rest| rest.split_whitespace().next())
 }

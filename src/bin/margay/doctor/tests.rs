@@ -87,7 +87,7 @@ fn a_refusal_of_io_uring_names_its_reason_and_the_alternative() {
     ];
     for (errno, uring_disabled, seccomp, word) in cases {
         let uring = Probe { error: Some(Error::new(errno, "refused")), ..healthy().uring };
-        let finding = only(&Facts { uring, uring_disabled, seccomp, ..healthy() }, "io_uring");
+        let finding = only(&Facts { seccomp, uring_disabled, uring, ..healthy() }, "io_uring");
         assert_eq!(finding.state, State::Missing);
         assert!(finding.found.contains(word), "{finding:?}");
         assert!(finding.todo.contains("catnap") && finding.means.contains("auto"), "{finding:?}");
