@@ -13,9 +13,13 @@ use core::{slice, str};
 pub struct Errno(i32);
 
 macro_rules! errnos {
-    ($($name:ident = $text:literal),+ $(,)?) => {
+    ($($name:ident = $number:literal, $text:literal;)+) => {
         impl Errno {
-            $(#[doc = $text] pub const $name: Errno = Errno(rustix::io::Errno::$name.raw_os_error());)+
+            $(#[doc = $text] pub const $name: Errno = Errno($number);)+
+
+            /// The numbers are those of Linux, and this is what the kernel's own table is compared with.
+            #[cfg(test)]
+            const TABLE: &[(Errno, rustix::io::Errno)] = &[$((Errno::$name, rustix::io::Errno::$name)),+];
 
             /// The symbolic name, such as `EINVAL`; `E?` for a number that Margay itself never gives.
             #[must_use]
@@ -33,48 +37,49 @@ macro_rules! errnos {
 }
 
 errnos! {
-    PERM = "Operation not permitted.",
-    NOENT = "No such name: nobody created it.",
-    INTR = "A signal arrived first.",
-    IO = "Input or output failed below Margay.",
-    BADF = "The descriptor is closed, stale or was never given out.",
-    AGAIN = "Not now: try again.",
-    NOMEM = "The kernel has no memory left.",
-    ACCESS = "Permission denied, such as a peer that runs under another uid.",
-    FAULT = "A null or unusable pointer came through the C ABI.",
-    BUSY = "The resource is in use.",
-    EXIST = "The name is taken.",
-    NOTDIR = "A path component is no directory.",
-    INVAL = "An argument is out of its range.",
-    MFILE = "A bounded table is full.",
-    NOSPC = "No space left.",
-    PIPE = "The stream was shut down for writing.",
-    RANGE = "The result does not fit.",
-    NAMETOOLONG = "The name is too long.",
-    NOSYS = "The kernel does not have this call.",
-    PROTO = "The peer broke the protocol.",
-    MSGSIZE = "The message is larger than the limit.",
-    NOTSUP = "This back end does not have this call.",
-    DESTADDRREQ = "No destination, or not bound.",
-    PROTONOSUPPORT = "The protocol is not served.",
-    PROTOTYPE = "The protocol does not belong to this type of socket.",
-    NOPROTOOPT = "No such option.",
-    AFNOSUPPORT = "An address of another family.",
-    ADDRINUSE = "The address is taken.",
-    ADDRNOTAVAIL = "Not an address of this host, or no port is free.",
-    NETDOWN = "The network is down.",
-    NETUNREACH = "There is no way to this address.",
-    CONNABORTED = "The connection was aborted.",
-    CONNRESET = "The peer died or reset the connection.",
-    NOBUFS = "The buffer pool is empty.",
-    ISCONN = "Already connected.",
-    NOTCONN = "Not connected.",
-    HOSTUNREACH = "There is no way to this host.",
-    INPROGRESS = "Under way.",
-    TIMEDOUT = "The time limit passed.",
-    CONNREFUSED = "Nobody listens there.",
-    ALREADY = "Already under way.",
-    CANCELED = "The operation was cancelled.",
+    PERM = 1, "Operation not permitted.";
+    NOENT = 2, "No such name: nobody created it.";
+    INTR = 4, "A signal arrived first.";
+    IO = 5, "Input or output failed below Margay.";
+    BADF = 9, "The descriptor is closed, stale or was never given out.";
+    AGAIN = 11, "Not now: try again.";
+    NOMEM = 12, "The kernel has no memory left.";
+    ACCESS = 13, "Permission denied, such as a peer that runs under another uid.";
+    FAULT = 14, "A null or unusable pointer came through the C ABI.";
+    BUSY = 16, "The resource is in use.";
+    EXIST = 17, "The name is taken.";
+    NODEV = 19, "No such interface, or none by which that is to be reached.";
+    NOTDIR = 20, "A path component is no directory.";
+    INVAL = 22, "An argument is out of its range.";
+    MFILE = 24, "A bounded table is full.";
+    NOSPC = 28, "No space left.";
+    PIPE = 32, "The stream was shut down for writing.";
+    RANGE = 34, "The result does not fit.";
+    NAMETOOLONG = 36, "The name is too long.";
+    NOSYS = 38, "The kernel does not have this call.";
+    PROTO = 71, "The peer broke the protocol.";
+    MSGSIZE = 90, "The message is larger than the limit.";
+    NOTSUP = 95, "This back end does not have this call.";
+    DESTADDRREQ = 89, "No destination, or not bound.";
+    PROTONOSUPPORT = 93, "The protocol is not served.";
+    PROTOTYPE = 91, "The protocol does not belong to this type of socket.";
+    NOPROTOOPT = 92, "No such option.";
+    AFNOSUPPORT = 97, "An address of another family.";
+    ADDRINUSE = 98, "The address is taken.";
+    ADDRNOTAVAIL = 99, "Not an address of this host, or no port is free.";
+    NETDOWN = 100, "The network is down.";
+    NETUNREACH = 101, "There is no way to this address.";
+    CONNABORTED = 103, "The connection was aborted.";
+    CONNRESET = 104, "The peer died or reset the connection.";
+    NOBUFS = 105, "The buffer pool is empty.";
+    ISCONN = 106, "Already connected.";
+    NOTCONN = 107, "Not connected.";
+    HOSTUNREACH = 113, "There is no way to this host.";
+    INPROGRESS = 115, "Under way.";
+    TIMEDOUT = 110, "The time limit passed.";
+    CONNREFUSED = 111, "Nobody listens there.";
+    ALREADY = 114, "Already under way.";
+    CANCELED = 125, "The operation was cancelled.";
 }
 
 impl Errno {
@@ -146,6 +151,7 @@ impl Error {
     }
 
     /// A failed system call: keeps the kernel's number, and says which call it was.
+    #[cfg(feature = "std")]
     #[must_use]
     pub const fn os(errno: rustix::io::Errno, call: &'static str) -> Self {
         Self::new(Errno(errno.raw_os_error()), call)
@@ -173,3 +179,15 @@ impl fmt::Display for Error {
 }
 
 impl core::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::Errno;
+
+    #[test]
+    fn numbers_are_those_of_the_kernel() {
+        for (ours, kernel) in Errno::TABLE {
+            assert_eq!(ours.raw(), kernel.raw_os_error(), "{ours:?}");
+        }
+    }
+}

@@ -77,6 +77,23 @@ pub const ABORTED_PER_ACCEPT: usize = 64;
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 /// How long a Unix socket waits for room at its peer where the kernel does not say when there is some.
 pub const UNIX_PAUSE: Duration = Duration::from_millis(1);
+/// The same, when it has waited in vain again and again: each wait is twice as long as the one before it, up to this.
+pub const UNIX_PAUSE_MAX: Duration = Duration::from_millis(16);
+/// How long a lingering close waits, by io_uring, before it looks again whether the peer has everything: twice as long each time,
+/// from [`UNIX_PAUSE`] up to this.
+pub const LINGER_PAUSE_MAX: Duration = Duration::from_millis(128);
+/// Bytes that are read away after a close, so that the peer, which may still be sending, reads what was pushed and the end, and is
+/// not reset.
+pub const DRAINED_MAX: usize = 64 << 20;
+/// How long they are.
+pub const DRAINED_FOR: Duration = Duration::from_secs(5);
+/// Of a peer that has taken everything and has sent nothing for so long no more is expected.
+pub const DRAINED_SILENCE: Duration = Duration::from_millis(250);
+/// Bytes that are read away in one look.
+pub const DRAINED_PER_LOOK: usize = 1 << 20;
+/// How long the kernel may read the memory of pushes of a socket that is closed (`catnap.zero_copy`); after that the connection is reset,
+/// which gives the memory and the descriptor back.
+pub const ORPHANED_FOR: Duration = Duration::from_mins(1);
 /// Datagram sockets whose drops one reading of the counters asks the kernel for; the others are asked next time.
 pub const DROPS_PER_READING: usize = 64;
 
@@ -112,3 +129,24 @@ pub const C_SEGMENTS_MAX: usize = 1 << 20;
 pub const C_WAIT_SETS_MAX: usize = 1 << 12;
 /// Completions that one `demi_wait_next_n` gives.
 pub const C_BATCH_MAX: usize = 1024;
+
+/// Frames that a device takes or gives at once.
+pub const BURST_FRAMES_MAX: usize = 64;
+/// Bursts that one look at a network stack sends; the others go with the next.
+pub const TURNS_PER_LOOK: usize = 4;
+/// How long frames wait for room in a device that does not say when there is some.
+pub const STUCK_PAUSE: Duration = Duration::from_millis(1);
+/// Queues of an interface that one XDP device takes; what comes on the others is the kernel's.
+pub const XDP_QUEUES_MAX: usize = 64;
+/// Of the small buffers, one in so many is lent to XDP sockets to be filled.
+pub const XDP_FILL_SHARE: u32 = 8;
+/// Pieces of a frame in XDP's rings; one of more segments is copied together.
+pub const XDP_PIECES_MAX: usize = 16;
+/// How long opening an XDP device waits for a queue that somebody else has: the kernel clears up behind a process that has ended.
+pub const XDP_QUEUE_PATIENCE: Duration = Duration::from_secs(1);
+/// How long it waits between two tries.
+pub const XDP_QUEUE_PAUSE: Duration = Duration::from_millis(10);
+/// Frames that one look at an empty queue works for in the driver.
+pub const XDP_BUSY_POLL_BUDGET: i32 = 64;
+/// Calls that have the kernel send what is in the ring of an XDP socket: each takes 32 frames.
+pub const XDP_KICKS_MAX: usize = 4;

@@ -30,6 +30,12 @@ impl Qd {
         (self.0 & (Self::SLOTS_MAX as u32 - 1)) as usize
     }
 
+    /// The descriptor of the same slot, one generation on.
+    #[must_use]
+    pub const fn next_generation(self) -> Self {
+        Self::new(self.0, (self.0 >> Self::INDEX_BITS) + 1)
+    }
+
     /// As C's `int`; never negative.
     #[must_use]
     pub const fn to_raw(self) -> i32 {
@@ -74,6 +80,16 @@ impl Qt {
     #[inline]
     pub const fn generation(self) -> u32 {
         (self.0 >> 32) as u32
+    }
+
+    /// The token of the same slot, one generation on. Generations go round, and leave out zero.
+    #[must_use]
+    #[inline]
+    pub const fn next_generation(self) -> Self {
+        match self.0.overflowing_add(1 << 32) {
+            (next, false) => Self(next),
+            (next, true) => Self(next | 1 << 32),
+        }
     }
 
     /// As C's `demi_qtoken_t`.

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What sockets are made of and can be set to, whatever carries them: the vocabulary of `socket(2)`, `socket(7)`,
-//! `tcp(7)` and `unix(7)`.
+//! `tcp(7)`, `udp(7)`, `ip(7)`, `ipv6(7)` and `unix(7)`.
 
 use crate::limits::UNIX_PATH_MAX;
 use crate::{Errno, Error, Result};
-use core::net::SocketAddr;
+use core::net::{Ipv4Addr, SocketAddr};
+use core::num::NonZeroU32;
 use core::time::Duration;
 
 /// The address family of a socket.
@@ -33,7 +34,7 @@ impl Domain {
     /// them it is that of IPv4, which names nobody.
     #[must_use]
     pub const fn unspecified(self) -> SocketAddr {
-        use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+        use core::net::{IpAddr, Ipv6Addr};
         match self {
             Self::V4 | Self::Unix => SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0),
             Self::V6 => SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0),
@@ -102,6 +103,27 @@ pub enum SocketOption {
     ReceiveBuffer(usize),
     /// `SO_REUSEADDR`: an address may be bound again while old connections of it linger.
     ReuseAddress(bool),
+    /// `UDP_SEGMENT`: a push leaves as datagrams of so many bytes, the last one of what is left, at most 128 of them; 0: as
+    /// one. Each has to fit into a packet of the path (`EMSGSIZE`). Between processes of one host without packets it is kept,
+    /// and a push is one datagram.
+    SegmentSize(u16),
+    /// `IP_MULTICAST_TTL`, `IPV6_MULTICAST_HOPS`: how many hops what is sent to a group may take, 0 (to members on this host alone)
+    /// to 255. At first 1 (RFC 1112, 6.1).
+    MulticastHops(u8),
+    /// `IP_MULTICAST_LOOP`, `IPV6_MULTICAST_LOOP`: what is sent to a group comes to its members on this host as well. At first true.
+    MulticastLoop(bool),
+}
+
+/// The interface on which a socket is a member of a group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MulticastInterface {
+    /// The one of the route to the group.
+    #[default]
+    ByRoute,
+    /// The one that has this address.
+    WithAddress(Ipv4Addr),
+    /// The one with this index, as `if_nametoindex(3)` gives it. Our own stack has a single interface and no index for it.
+    Index(NonZeroU32),
 }
 
 /// The name of a socket option; see [`SocketOption`] for what each means.
@@ -125,6 +147,12 @@ pub enum OptionName {
     ReceiveBuffer,
     /// `SO_REUSEADDR`.
     ReuseAddress,
+    /// `UDP_SEGMENT`.
+    SegmentSize,
+    /// `IP_MULTICAST_TTL`, `IPV6_MULTICAST_HOPS`.
+    MulticastHops,
+    /// `IP_MULTICAST_LOOP`, `IPV6_MULTICAST_LOOP`.
+    MulticastLoop,
 }
 
 /// What a back end, or a whole LibOs, has done so far. All of them only grow.

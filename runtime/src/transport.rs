@@ -9,9 +9,10 @@
 use crate::buf::{Buf, Sga};
 use crate::op::{Direction, Wakes};
 use crate::reactor::Event;
-use crate::socket::{Counters, Domain, Kind, OptionName, SocketOption};
+use crate::socket::{Counters, Domain, Kind, MulticastInterface, OptionName, SocketOption};
+use crate::tcp_info::TcpInfo;
 use crate::{Errno, Error, Result};
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::num::NonZeroUsize;
 use core::task::Poll;
 use core::time::Duration;
@@ -45,6 +46,8 @@ pub enum Armed {
 
 const NO_SOCKET: Error = Error::new(Errno::OPNOTSUPP, "this queue is no socket");
 const NO_PATHS: Error = Error::new(Errno::AFNOSUPPORT, "this queue is no Unix socket");
+const NO_TCP: Error = Error::new(Errno::OPNOTSUPP, "what carries this queue is not TCP");
+const NO_GROUPS: Error = Error::new(Errno::OPNOTSUPP, "this back end has no multicast groups");
 const NOT_HERE: Error = Error::new(Errno::NOTSUP, "this back end does not have this call");
 
 /// What serves queues: pipes, sockets.
@@ -159,6 +162,31 @@ pub trait Transport {
         Err(NO_SOCKET)
     }
 
+    /// Makes a datagram socket a member of a group, which is a multicast address.
+    ///
+    /// # Errors
+    /// `EAFNOSUPPORT` not of the socket's family, `EADDRINUSE` a member already, `ENODEV` no such interface, `ENOBUFS` too many groups,
+    /// `ENOPROTOOPT` no datagram socket; `EOPNOTSUPP` no socket, or a back end without groups.
+    fn join_group(&mut self, _handle: Handle, _group: IpAddr, _interface: MulticastInterface) -> Result<()> {
+        Err(NO_GROUPS)
+    }
+
+    /// Ends what [`join_group`](Self::join_group) began.
+    ///
+    /// # Errors
+    /// `EADDRNOTAVAIL` no member there; else as `join_group`.
+    fn leave_group(&mut self, _handle: Handle, _group: IpAddr, _interface: MulticastInterface) -> Result<()> {
+        Err(NO_GROUPS)
+    }
+
+    /// How the connection of a TCP socket fares.
+    ///
+    /// # Errors
+    /// `ENOPROTOOPT` this socket has no TCP; `EOPNOTSUPP` no socket, or a back end without TCP.
+    fn tcp_info(&mut self, _handle: Handle) -> Result<TcpInfo> {
+        Err(NO_TCP)
+    }
+
     /// As [`bind`](Self::bind), to a name of `unix(7)`: a path, or an abstract name that begins with a NUL byte.
     ///
     /// # Errors
@@ -204,6 +232,18 @@ pub trait Transport {
     /// Pushes the message, or what is left of it: on `Pending` the transport may have taken a part, and must be given the
     /// same message again.
     fn push(&mut self, handle: Handle, message: &mut Sga) -> Poll<Result<()>>;
+
+    /// Pushes these bytes, of which there are some, as a whole message, if that takes nothing but a copy; false, and nothing has
+    /// happened, if not. The next [`push_bytes`](Self::push_bytes) or [`push`](Self::push) then says why.
+    fn push_now(&mut self, _handle: Handle, _bytes: &[u8]) -> bool {
+        false
+    }
+
+    /// Pops a message, if it is an ordinary one that is there. Without segments if not, and nothing has happened; the next
+    /// [`pop`](Self::pop) then says why. A queue of datagrams never gives one here.
+    fn pop_now(&mut self, _handle: Handle, _mode: PopMode) -> Sga {
+        Sga::new()
+    }
 
     /// Pushes these bytes as a whole message, if that can be done at once; false says that it takes a buffer.
     ///

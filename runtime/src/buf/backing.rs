@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where a pool's memory comes from: the heap, a foreign region, a lender, or one heap block for each buffer.
 
+use ::alloc::alloc::{self, Layout};
+use ::alloc::boxed::Box;
 use core::cell::Cell;
 use core::ptr::NonNull;
-use std::alloc::{self, Layout};
 
 use crate::{Errno, Error, Result};
 
 /// Bytes of a cache line, to which heap blocks are aligned.
 pub(super) const LINE: usize = 64;
+/// Bytes of the largest page that Linux is built with: memory that is longer starts on such, because only so can it be shared with a
+/// device.
+const PAGE: usize = 64 << 10;
 
 /// Memory that a pool hands out in slots, such as a mapped segment.
 ///
@@ -49,13 +53,16 @@ pub(super) enum Backing {
     Region(#[expect(dead_code, reason = "held for its drop")] Box<dyn Region>),
     /// No memory: each block is lent.
     Loans(Box<dyn Release>),
+    /// The same, and nobody else has what is lent.
+    Whole(Box<dyn Release>),
     /// A heap allocation for each block.
     Oversize { budget: usize, used: Cell<usize> },
 }
 
-/// One zeroed heap allocation that starts on a cache line; its pages are touched by whoever uses them first.
+/// One zeroed heap allocation that starts on a cache line, and a long one on a page; its pages are touched by whoever uses them first.
 pub(super) struct HeapMemory {
     start: NonNull<u8>,
+    align: usize,
     layout: Layout,
 }
 
@@ -65,15 +72,16 @@ impl HeapMemory {
     pub fn new(len: usize) -> Result<Self> {
         // Room to align by hand: the allocator gives fresh zero pages at its natural alignment only, and would clear
         // (and so touch) the whole of an allocation with a larger one.
-        let size = len.checked_add(LINE).ok_or(TOO_LARGE)?;
+        let align = if len < PAGE { LINE } else { PAGE };
+        let size = len.checked_add(align).ok_or(TOO_LARGE)?;
         let layout = Layout::from_size_align(size, align_of::<usize>()).map_err(|_| TOO_LARGE)?;
-        Ok(Self { start: allocate_zeroed(layout)?, layout })
+        Ok(Self { start: allocate_zeroed(layout)?, align, layout })
     }
 
-    /// The first byte, on a cache line, with the length that `new` was asked for behind it.
+    /// The first byte, aligned, with the length that `new` was asked for behind it.
     pub fn base(&self) -> NonNull<u8> {
-        let pad = self.start.addr().get().wrapping_neg() % LINE;
-        // SAFETY: pad < LINE, and the allocation is LINE bytes longer than what is used of it.
+        let pad = self.start.addr().get().wrapping_neg() % self.align;
+        // SAFETY: pad < align, and the allocation is that much longer than what is used of it.
         unsafe { self.start.add(pad) }
     }
 }

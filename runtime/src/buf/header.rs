@@ -80,6 +80,7 @@ impl Slab {
         Self { free: Cell::new(None), out: Cell::new(0), fresh: Cell::new(0), size, first }
     }
 
+    #[inline]
     pub fn size(&self) -> u32 {
         self.size
     }

@@ -4,9 +4,10 @@
 //! It is freed when no handle and no block is left. Whatever may free it takes a raw pointer, never a reference, and
 //! touches nothing after.
 
+use ::alloc::alloc::{self, Layout};
+use ::alloc::boxed::Box;
 use core::cell::Cell;
 use core::ptr::NonNull;
-use std::alloc::{self, Layout};
 
 use super::backing::{Backing, TOO_LARGE, free_block};
 use super::header::{Header, Slab, narrow};
@@ -22,6 +23,8 @@ pub(super) struct Inner {
     pub headroom: u32,
     /// Whether blocks are slots of `memory`, which is the fast way back.
     pub slots: bool,
+    /// Whether blocks are loans that somebody else may look at, too.
+    pub lent: bool,
     pub handles: Cell<usize>,
     /// Headers of second views, and of the blocks themselves in a pool without slots.
     pub views: Slab,
@@ -69,12 +72,14 @@ impl Inner {
             .ok_or(Error::new(Errno::NOMEM, "no memory for the headers of buffers"))?;
         let first = memory.cast::<Header>();
         let has_slots = matches!(backing, Backing::Heap(_) | Backing::Region(_));
+        let lent = matches!(backing, Backing::Loans(_));
         let inner = Inner {
             // SAFETY: the first `count` headers of the array, which is freed together with the slabs.
             blocks: unsafe { Slab::new(first, slots.count) },
             slot_size: slots.slot_size as usize,
             headroom: slots.headroom,
             slots: has_slots,
+            lent,
             handles: Cell::new(1),
             // SAFETY: the `views` headers behind those, likewise.
             views: unsafe { Slab::new(first.add(slots.count as usize), views) },
@@ -163,7 +168,7 @@ impl Inner {
 
     /// # Safety
     /// The block is out and belongs to this pool, and no view of it is left.
-    #[cold]
+    #[inline]
     unsafe fn give_back_foreign(inner: NonNull<Inner>, block: NonNull<Header>) {
         // SAFETY: the block is out, so that the pool is alive.
         let pool = unsafe { inner.as_ref() };
@@ -175,7 +180,7 @@ impl Inner {
         // SAFETY: blocks of a pool without slots come from `views`.
         unsafe { pool.views.put(block) };
         match &pool.backing {
-            Backing::Loans(hook) => hook.release(token),
+            Backing::Loans(hook) | Backing::Whole(hook) => hook.release(token),
             Backing::Oversize { used, .. } => {
                 used.set(used.get() - capacity as usize);
                 // SAFETY: allocated with this capacity, and its last view is gone.

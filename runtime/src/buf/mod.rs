@@ -47,6 +47,7 @@
 //! ```
 
 mod backing;
+mod chain;
 mod header;
 mod inner;
 mod pool;
@@ -55,6 +56,7 @@ mod sga;
 mod view;
 
 pub use backing::{Region, Release};
+pub use chain::Chain;
 pub use pool::{Layout, Pool, Stats};
 pub use pools::{Classes, Pools};
 pub use sga::{IntoIter, Iter, SGA_SEGMENTS_MAX, Sga};

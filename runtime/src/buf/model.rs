@@ -370,4 +370,84 @@ proptest! {
         prop_assert_eq!(pool.available(), pool.capacity());
         prop_assert_eq!(pool.stats().views_in_use, 0);
     }
+
+    #[test]
+    fn chain_is_a_queue_of_bytes(
+        steps in prop::collection::vec((0..7_u8, 0..40_usize, prop::collection::vec(any::<u8>(), 0..9)), 0..120),
+        views in 0..6_u32,
+    ) {
+        let pool = Pool::heap(16, 1100, 8, views).unwrap();
+        let (mut chain, mut oracle) = (Chain::new(), Vec::new());
+        for (step, n, bytes) in steps {
+            let buffers = chain.segments();
+            match step {
+                0 => {
+                    chain.push_back(pool.alloc_copy(&bytes).unwrap());
+                    oracle.extend_from_slice(&bytes);
+                }
+                1 => {
+                    let mut message = Sga::new();
+                    for byte in &bytes {
+                        message.push_back(pool.alloc_copy(&[*byte]).unwrap()).unwrap();
+                    }
+                    let other = Chain::from(message);
+                    prop_assert_eq!((other.segments(), other.memory()), (bytes.len(), bytes.len() * 24));
+                    chain.append(other);
+                    oracle.extend_from_slice(&bytes);
+                }
+                2 => {
+                    let room = chain.iter().last().is_some_and(|last| last.ref_count() == 1 && last.tailroom() >= bytes.len());
+                    prop_assert_eq!(chain.extend_last(&bytes), room);
+                    if room {
+                        oracle.extend_from_slice(&bytes);
+                    }
+                }
+                3 => {
+                    let first = chain.pop_front();
+                    prop_assert_eq!(first.is_some(), buffers > 0);
+                    let first = first.map_or(Vec::new(), |first| first.to_vec());
+                    let rest = oracle.split_off(first.len());
+                    prop_assert_eq!(first, oracle);
+                    oracle = rest;
+                }
+                4 => {
+                    chain.trim_front(n);
+                    oracle.drain(..n.min(oracle.len()));
+                }
+                5 => {
+                    chain.truncate(n * 4);
+                    oracle.truncate(n * 4);
+                }
+                _ => match chain.pop_bytes(n) {
+                    Ok(popped) => {
+                        let whole = n >= oracle.len() && buffers <= SGA_SEGMENTS_MAX;
+                        prop_assert!(popped.len() <= n && (!whole || popped.len() == oracle.len()));
+                        prop_assert!(popped.segments() <= SGA_SEGMENTS_MAX);
+                        prop_assert!(!popped.is_empty() || n == 0 || oracle.is_empty() || chain.len() == oracle.len());
+                        let rest = oracle.split_off(popped.len());
+                        prop_assert_eq!(popped.to_vec(), oracle);
+                        oracle = rest;
+                    }
+                    Err(error) => {
+                        prop_assert_eq!(error.errno(), Errno::NOBUFS);
+                        prop_assert!(chain.iter().next().unwrap().len() > n && pool.stats().views_in_use == views);
+                    }
+                },
+            }
+            prop_assert_eq!(chain.iter().flat_map(|buf| buf.to_vec()).collect::<Vec<_>>(), oracle.clone());
+            prop_assert_eq!((chain.len(), chain.segments()), (oracle.len(), chain.iter().count()));
+            prop_assert_eq!(chain.is_empty(), chain.segments() == 0);
+            // Pieces that came out keep no memory here.
+            let blocks = pool.stats().in_use as usize;
+            prop_assert!(chain.memory() <= blocks * 24 && chain.memory() >= chain.len());
+        }
+        let whole = chain.len();
+        let mut all = 0;
+        while !chain.is_empty() {
+            all += chain.pop().len();
+        }
+        prop_assert_eq!((all, chain.memory()), (whole, 0));
+        drop(chain);
+        prop_assert_eq!(pool.available(), pool.capacity());
+    }
 }

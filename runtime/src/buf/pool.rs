@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! [`Pool`]: a bounded supply of blocks of one kind.
 
+use alloc::boxed::Box;
 use core::cell::Cell;
 use core::fmt;
 use core::ptr::NonNull;
@@ -15,6 +16,7 @@ const EMPTY: Error = Error::new(Errno::NOBUFS, "the buffer pool is empty");
 const OVER_BUDGET: Error = Error::new(Errno::NOBUFS, "the budget for oversize buffers is used up");
 const TOO_LONG: Error = Error::new(Errno::MSGSIZE, "longer than a buffer of this pool");
 const NOT_LOANS: Error = Error::new(Errno::NOTSUP, "this pool has memory of its own");
+const OUTSIDE: Error = Error::new(Errno::INVAL, "the view lies outside the block that is lent");
 const NOT_OVERSIZE: Error = Error::new(Errno::NOTSUP, "this pool has no budget for oversize buffers");
 const NO_SLOT_SIZE: Error = Error::new(Errno::INVAL, "a slot needs at least one byte");
 const SHORT_REGION: Error = Error::new(Errno::INVAL, "the region is shorter than its slots");
@@ -134,6 +136,16 @@ impl Pool {
         unsafe { Inner::create(Backing::Loans(hook), &Slots::NONE, headers) }.map(|inner| Pool { inner })
     }
 
+    /// As [`loans`](Pool::loans), but what is lent by [`lend`](Pool::lend) is the borrower's alone: a buffer with one view may be
+    /// written to, and grown within its block.
+    ///
+    /// # Errors
+    /// `ENOMEM` without memory for headers.
+    pub fn lent_whole(hook: Box<dyn Release>, headers: u32) -> Result<Pool> {
+        // SAFETY: no slots.
+        unsafe { Inner::create(Backing::Whole(hook), &Slots::NONE, headers) }.map(|inner| Pool { inner })
+    }
+
     /// A pool of single heap blocks, `budget` bytes in all, given out by [`alloc_oversize`](Pool::alloc_oversize).
     /// `headers` is how many blocks and second views of them may exist at a time.
     ///
@@ -155,7 +167,7 @@ impl Pool {
     ///
     /// # Errors
     /// `EMSGSIZE` if a slot is shorter, `ENOBUFS` if all blocks are out.
-    #[inline]
+    #[inline(always)]
     pub fn alloc(&self, len: usize) -> Result<Buf> {
         let inner = self.inner();
         if len > inner.slot_size {
@@ -179,7 +191,7 @@ impl Pool {
     ///
     /// # Errors
     /// As [`alloc`](Pool::alloc).
-    #[inline]
+    #[inline(always)]
     pub fn alloc_filled(&self, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<Buf> {
         let buf = self.alloc(len)?;
         // SAFETY: a block of this pool's own, just taken: its one view lies inside it, it is initialised and writable, and
@@ -251,6 +263,31 @@ impl Pool {
         Ok(unsafe { Self::fill(header, ptr, len, len, token) })
     }
 
+    /// Takes a block on loan: `capacity` bytes at `base`, of which the buffer shows `len` from `offset` on. The hook runs with `token`
+    /// when the last view drops, and not at all if this call fails.
+    ///
+    /// # Errors
+    /// `ENOTSUP` if the pool was not made by [`lent_whole`](Pool::lent_whole), `EINVAL` the view does not lie in the block, `ENOBUFS`
+    /// without a free header.
+    ///
+    /// # Safety
+    /// Until the hook runs, the block is initialised, readable and writable, and nobody but this buffer uses it.
+    #[inline]
+    pub unsafe fn lend(&self, base: NonNull<u8>, capacity: u32, offset: u32, len: u32, token: u64) -> Result<Buf> {
+        if !matches!(self.inner().backing, Backing::Whole(_)) {
+            return Err(NOT_LOANS);
+        }
+        if offset.checked_add(len).is_none_or(|end| end > capacity) {
+            return Err(OUTSIDE);
+        }
+        let header = self.take_owner()?;
+        // SAFETY: a fresh header, and the block is as the caller promises.
+        let buf = unsafe { Self::fill(header, base, capacity, len, token) };
+        // SAFETY: inside the block, or just behind it.
+        buf.header().data.set(unsafe { base.add(offset as usize) });
+        Ok(buf)
+    }
+
     /// A header for a block of a pool without slots.
     #[inline]
     fn take_owner(&self) -> Result<NonNull<Header>> {
@@ -297,6 +334,14 @@ impl Pool {
         (index < inner.blocks.size()).then(|| unsafe { inner.memory.add(index as usize * inner.stride) })
     }
 
+    /// First byte and length of the memory that all slots lie in, one behind the other; `None` in a pool without slots. It stays as
+    /// long as a handle of the pool or one of its buffers.
+    #[must_use]
+    pub fn memory(&self) -> Option<(NonNull<u8>, usize)> {
+        let inner = self.inner();
+        inner.slots.then(|| (inner.memory, inner.blocks.size() as usize * inner.stride))
+    }
+
     /// The longest payload that [`alloc`](Pool::alloc) takes, in bytes; 0 in a pool without slots.
     #[inline]
     #[must_use]
@@ -311,10 +356,12 @@ impl Pool {
     }
 
     /// How many blocks are not out.
+    #[inline]
     #[must_use]
     pub fn available(&self) -> u32 {
-        let stats = self.stats();
-        stats.capacity - stats.in_use
+        let inner = self.inner();
+        let blocks = if inner.slots { &inner.blocks } else { &inner.views };
+        blocks.size() - blocks.out()
     }
 
     /// What the pool holds and has given out.
@@ -324,7 +371,7 @@ impl Pool {
         let blocks = if inner.slots { &inner.blocks } else { &inner.views };
         let oversize_bytes = match &inner.backing {
             Backing::Oversize { used, .. } => used.get(),
-            Backing::Heap(_) | Backing::Region(_) | Backing::Loans(_) => 0,
+            Backing::Heap(_) | Backing::Region(_) | Backing::Loans(_) | Backing::Whole(_) => 0,
         };
         Stats {
             capacity: blocks.size(),

@@ -46,6 +46,7 @@ pub struct Pools {
     small: Pool,
     large: Pool,
     oversize: Pool,
+    longest: usize,
 }
 
 impl Pools {
@@ -62,6 +63,7 @@ impl Pools {
             small: Pool::heap(small_size, small_count, headroom, views)?,
             large: Pool::heap(large_size, large_count, headroom, views)?,
             oversize: Pool::oversize(oversize_limit, views)?,
+            longest: oversize_limit.min(u32::MAX as usize).max(large_size as usize),
         })
     }
 
@@ -96,14 +98,29 @@ impl Pools {
     #[inline]
     pub fn alloc_filled(&self, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<Buf> {
         if len <= self.small.slot_size() {
-            return self.small.alloc_filled(len, fill);
+            self.small.alloc_filled(len, fill)
+        } else {
+            self.alloc_large_filled(len, fill)
         }
+    }
+
+    #[inline(never)]
+    fn alloc_large_filled(&self, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<Buf> {
         let mut buf = self.alloc_large(len)?;
         // A buffer that was just allocated has one view.
         if let Some(bytes) = buf.get_mut() {
             fill(bytes);
         }
         Ok(buf)
+    }
+
+    /// As [`alloc_filled`](Pools::alloc_filled), of the small class alone: nothing else stands on the way.
+    ///
+    /// # Errors
+    /// `ENOBUFS` if the class is used up, `EMSGSIZE` beyond its size.
+    #[inline(always)]
+    pub fn alloc_small_filled(&self, len: usize, fill: impl FnOnce(&mut [u8])) -> Result<Buf> {
+        self.small.alloc_filled(len, fill)
     }
 
     /// A buffer that holds a copy of `bytes`.
@@ -115,11 +132,23 @@ impl Pools {
         self.alloc_filled(bytes.len(), |to| to.copy_from_slice(bytes))
     }
 
+    /// The classes that have their memory in one piece each: small, large.
+    #[must_use]
+    pub fn slotted(&self) -> [&Pool; 2] {
+        [&self.small, &self.large]
+    }
+
     /// The longest payload of a small buffer in bytes.
     #[inline]
     #[must_use]
     pub fn small_size(&self) -> usize {
         self.small.slot_size()
+    }
+
+    /// The longest payload in bytes that a buffer can have here at all, when nothing else is out.
+    #[must_use]
+    pub fn longest(&self) -> usize {
+        self.longest
     }
 
     /// What each class holds: small, large, oversize.

@@ -3,6 +3,7 @@
 //!
 //! It is one pointer wide and allocates nothing. Most messages have one segment, so that a walk is one step.
 
+use alloc::vec::Vec;
 use core::fmt;
 
 use super::view::Buf;
@@ -38,6 +39,18 @@ impl Sga {
         Self { head: None }
     }
 
+    /// Of buffers that are linked already.
+    #[inline]
+    pub(super) const fn from_head(head: Option<Buf>) -> Self {
+        Self { head }
+    }
+
+    /// The first segment, on which the others hang.
+    #[inline]
+    pub(super) fn into_head(mut self) -> Option<Buf> {
+        self.head.take()
+    }
+
     /// Puts a segment behind the last one.
     ///
     /// # Errors
@@ -60,12 +73,47 @@ impl Sga {
         Ok(())
     }
 
+    /// Puts a segment in front of the first one.
+    ///
+    /// # Errors
+    /// As [`push_back`](Self::push_back).
+    #[inline]
+    pub fn push_front(&mut self, buf: Buf) -> Result<()> {
+        if let Some(head) = self.head.take() {
+            if head.next().is_some() && 1 + (Iter { next: Some(&head) }).count() > SGA_SEGMENTS_MAX {
+                self.head = Some(head);
+                return Err(TOO_MANY);
+            }
+            buf.link(head);
+        }
+        self.head = Some(buf);
+        Ok(())
+    }
+
     /// Takes the first segment out.
     #[inline]
     pub fn pop_front(&mut self) -> Option<Buf> {
         let front = self.head.take()?;
         self.head = front.unlink();
         Some(front)
+    }
+
+    /// Takes the only segment out; `None` leaves all as it is, if there are none or several.
+    #[inline]
+    pub fn take_single(&mut self) -> Option<Buf> {
+        if self.as_single().is_some() { self.head.take() } else { None }
+    }
+
+    /// As its only segment.
+    ///
+    /// # Errors
+    /// The message itself, if there are none or several.
+    #[inline]
+    pub fn into_single(mut self) -> core::result::Result<Buf, Self> {
+        match self.head.take() {
+            Some(head) if head.next().is_none() => Ok(head),
+            head => Err(Self { head }),
+        }
     }
 
     /// The bytes of all segments together.
@@ -220,10 +268,18 @@ impl From<Buf> for Sga {
     }
 }
 
-/// The segments of a message in order; see [`Sga::iter`].
+/// The segments of a message or of a chain in order; see [`Sga::iter`].
 #[derive(Clone)]
 pub struct Iter<'a> {
     next: Option<&'a Buf>,
+}
+
+impl<'a> From<Option<&'a Buf>> for Iter<'a> {
+    /// From a buffer on.
+    #[inline]
+    fn from(next: Option<&'a Buf>) -> Self {
+        Self { next }
+    }
 }
 
 impl<'a> Iterator for Iter<'a> {

@@ -202,6 +202,8 @@ fn ranges_beyond_the_end_are_invalid() {
         assert_eq!(errno(buf.trim_front(n)), Some(Errno::INVAL));
         assert_eq!(errno(buf.trim_back(n)), Some(Errno::INVAL));
         assert_eq!(errno(buf.truncate(n)), Some(Errno::INVAL));
+        assert_eq!(errno(buf.narrow(n, 0)), Some(Errno::INVAL));
+        assert_eq!(errno(buf.narrow(1, n - 1)), Some(Errno::INVAL));
     }
     assert_eq!(&*buf, b"abcd");
     assert_eq!(pool.stats().views_in_use, 0);
@@ -210,6 +212,18 @@ fn ranges_beyond_the_end_are_invalid() {
     assert!(buf.split_back(0).is_ok_and(|back| back.is_empty()));
     buf.trim_front(0).unwrap();
     buf.trim_back(0).unwrap();
+    buf.narrow(0, 0).unwrap();
+}
+
+#[test]
+fn narrow_keeps_the_range() {
+    let pool = Pool::heap(16, 1, 4, 0).unwrap();
+    for (start, len) in [(0, 6), (0, 2), (1, 4), (4, 2), (6, 0)] {
+        let mut buf = pool.alloc_copy(b"abcdef").unwrap();
+        buf.narrow(start, len).unwrap();
+        assert_eq!(&*buf, &b"abcdef"[start..start + len]);
+        assert_eq!(buf.headroom(), 4 + start);
+    }
 }
 
 #[test]
@@ -312,6 +326,40 @@ fn memory_outlives_handles_and_buffers_in_any_order() {
     assert_eq!(drops.get(), 0);
     drop(buf);
     assert_eq!(drops.get(), 1);
+}
+
+/// Lent whole: the buffer is written to and grows within the block, and the hook hears of the last view alone.
+#[test]
+fn a_block_that_is_lent_whole_is_the_borrowers() {
+    let lender = Lender::default();
+    let pool = Pool::lent_whole(Box::new(lender.clone()), 3).unwrap();
+    let memory = NonNull::from(Box::leak(vec![0_u8; 64].into_boxed_slice()));
+    lender.blocks.borrow_mut().push(Some(memory));
+    for (offset, len) in [(0, 65), (65, 0), (60, 5), (u32::MAX, 2)] {
+        // SAFETY: it fails, and nothing is lent.
+        let lent = unsafe { pool.lend(memory.cast(), 64, offset, len, 0) };
+        assert_eq!(errno(lent), Some(Errno::INVAL));
+    }
+    // SAFETY: leaked memory that stays until the hook runs.
+    let mut buf = unsafe { pool.lend(memory.cast(), 64, 16, 40, 0) }.unwrap();
+    assert_eq!((buf.len(), buf.headroom(), buf.tailroom(), buf.loan_token()), (40, 16, 8, None));
+    buf.prepend(16).unwrap().fill(1);
+    buf.append(8).unwrap().fill(2);
+    assert_eq!(errno(buf.prepend(1)), Some(Errno::NOBUFS));
+    buf.get_mut().unwrap()[16..56].fill(3);
+    assert_eq!((buf[0], buf[16], buf[63]), (1, 3, 2));
+    let other = buf.view().unwrap();
+    assert!(buf.get_mut().is_none() && pool.stats().in_use == 2);
+    drop(buf);
+    assert!(!lender.all_back());
+    drop(other);
+    assert!(lender.all_back());
+    assert_eq!((lender.returned.borrow().as_slice(), pool.available()), (&[0][..], 3));
+    // SAFETY: refused, so that nothing is lent.
+    assert_eq!(errno(unsafe { pool.loan(NonNull::dangling(), 0, 1) }), Some(Errno::NOTSUP));
+    let plain = Pool::loans(Box::new(lender), 1).unwrap();
+    // SAFETY: likewise.
+    assert_eq!(errno(unsafe { plain.lend(NonNull::dangling(), 0, 0, 0, 1) }), Some(Errno::NOTSUP));
 }
 
 #[test]
@@ -483,6 +531,21 @@ fn popped_segment_joins_another_message() {
 }
 
 #[test]
+fn only_a_single_segment_comes_out_alone() {
+    let pool = Pool::heap(16, 2, 0, 0).unwrap();
+    let mut one = message(&pool, &["a"]);
+    assert_eq!(one.take_single().as_deref(), Some(&b"a"[..]));
+    assert!(one.has_no_segment() && one.take_single().is_none());
+    assert_eq!(message(&pool, &["a"]).into_single().ok().as_deref(), Some(&b"a"[..]));
+    let mut two = message(&pool, &["a", "b"]);
+    assert!(two.take_single().is_none());
+    let two = two.into_single().err().map(|two| two.to_vec());
+    assert_eq!(two.as_deref(), Some(&b"ab"[..]));
+    assert!(Sga::new().into_single().is_err_and(|none| none.has_no_segment()));
+    assert_eq!(pool.available(), 2);
+}
+
+#[test]
 fn segments_are_bounded() {
     let pool = Pool::heap(1, 65, 0, 0).unwrap();
     let mut sga = message(&pool, &["x"; SGA_SEGMENTS_MAX]);
@@ -516,6 +579,22 @@ fn message_splits_at_every_byte() {
     assert_eq!(errno(sga.split_front(4)), Some(Errno::NOBUFS));
     assert_eq!(sga.to_vec(), b"abcdef");
     assert_eq!(sga.split_front(3).unwrap().to_vec(), b"abc");
+}
+
+#[test]
+fn segments_go_in_front_up_to_the_limit() {
+    let pool = Pool::heap(4, 66, 0, 0).unwrap();
+    let mut sga = Sga::new();
+    for number in 0..SGA_SEGMENTS_MAX as u8 {
+        sga.push_front(pool.alloc_copy(&[number]).unwrap()).unwrap();
+    }
+    assert_eq!(errno(sga.push_front(pool.alloc(1).unwrap())), Some(Errno::INVAL));
+    assert_eq!(sga.to_vec(), (0..SGA_SEGMENTS_MAX as u8).rev().collect::<Vec<_>>());
+    let first = sga.pop_front().unwrap();
+    sga.push_front(first).unwrap();
+    assert_eq!((sga.segments(), pool.available()), (SGA_SEGMENTS_MAX, 2));
+    drop(sga);
+    assert_eq!(pool.available(), 66);
 }
 
 #[test]

@@ -7,7 +7,6 @@ use core::ops::Deref;
 use core::ptr::NonNull;
 use core::slice;
 
-use super::backing::Backing;
 use super::header::{Header, narrow};
 use super::inner::Inner;
 use super::pool::Pool;
@@ -47,6 +46,18 @@ impl Buf {
     }
 
     #[inline]
+    pub(super) fn as_header(&self) -> NonNull<Header> {
+        self.header
+    }
+
+    /// Bytes of the block if this is its first view; what second views keep counts there.
+    #[inline]
+    pub(super) fn memory(&self) -> usize {
+        let header = self.header();
+        if header.owner.get() == self.header { header.capacity.get() as usize } else { 0 }
+    }
+
+    #[inline]
     fn owner(&self) -> &Header {
         // SAFETY: the owner's header stays as long as the block has a view, and this is one.
         unsafe { self.header().owner.get().as_ref() }
@@ -83,7 +94,13 @@ impl Buf {
     #[inline]
     fn is_sole(&self) -> bool {
         // A loan is the lender's memory: it may have lent the same bytes twice, and may still read them.
-        self.ref_count() == 1 && self.loan_token().is_none()
+        self.ref_count() == 1 && !self.is_lent()
+    }
+
+    #[inline]
+    fn is_lent(&self) -> bool {
+        // SAFETY: a pool lives as long as one of its buffers.
+        unsafe { self.header().pool.as_ref() }.lent
     }
 
     /// The bytes, to write to; `None` while the block has another view, even one of other bytes, and for memory that is
@@ -199,6 +216,19 @@ impl Buf {
         Ok(())
     }
 
+    /// Takes off all but the `len` bytes from `start` on.
+    ///
+    /// # Errors
+    /// `EINVAL` if the view does not have them.
+    #[inline]
+    pub fn narrow(&mut self, start: usize, len: usize) -> Result<()> {
+        let end = self.within(start.saturating_add(len))?;
+        // Neither is beyond the end.
+        self.header().len.set(end);
+        self.cut_front(narrow(start));
+        Ok(())
+    }
+
     /// `n` as a count of bytes of this view.
     #[inline]
     fn within(&self, n: usize) -> Result<u32> {
@@ -250,7 +280,7 @@ impl Buf {
     ///
     /// # Errors
     /// `EBUSY` if the block has another view or is lent, `ENOBUFS` if the headroom is shorter. The view is then unchanged.
-    #[inline]
+    #[inline(always)]
     pub fn prepend(&mut self, n: usize) -> Result<&mut [u8]> {
         self.growable(n, self.headroom(), NO_HEADROOM)?;
         let header = self.header();
@@ -299,9 +329,7 @@ impl Buf {
     #[inline]
     #[must_use]
     pub fn loan_token(&self) -> Option<u64> {
-        // SAFETY: a pool lives as long as one of its buffers.
-        let pool = unsafe { self.header().pool.as_ref() };
-        matches!(pool.backing, Backing::Loans(_)).then(|| self.owner().token.get())
+        self.is_lent().then(|| self.owner().token.get())
     }
 
     /// Hands the view over as a pointer, without dropping it: for C callers and for tables that hold views.

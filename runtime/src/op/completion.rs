@@ -37,9 +37,23 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Takes the outcome and leaves `Push` behind, case by case.
-    #[inline]
+    /// Takes the outcome and leaves `Push` behind, case by case: the two usual ones where they are asked for.
+    #[inline(always)]
     pub(super) fn lift(&mut self) -> Self {
+        match self {
+            Self::Push => Self::Push,
+            Self::Pop(message) => {
+                let lifted = Self::Pop(core::mem::take(message));
+                // An empty message has nothing to drop.
+                core::mem::forget(core::mem::replace(self, Self::Push));
+                lifted
+            }
+            _ => self.lift_other(),
+        }
+    }
+
+    #[inline(never)]
+    fn lift_other(&mut self) -> Self {
         let lifted = match self {
             Self::Push => return Self::Push,
             Self::Pop(message) => Self::Pop(core::mem::take(message)),

@@ -3,6 +3,10 @@
 //!
 //! What always holds: while there is one, its token names the first free slot; whoever takes or frees a slot calls
 //! `settle` first. A token is spent exactly once, by the change of its slot's generation.
+//!
+//! While there is none, `Ops::next` may have the token that the next one will get. Then the generation is there, and the one in
+//! the slot may be that of an operation before it, until `settle` writes it: so a completion that is waited for next touches
+//! no slot at all.
 
 use super::list::NONE;
 use super::table::{Fifo, Ops, STALE, State, Work, next_generation};
@@ -14,24 +18,35 @@ use crate::{Qd, Qt, Result};
 /// pieces than they were written in, and every such copy waits for the store buffer.
 #[derive(Debug)]
 pub(super) struct Fresh {
-    /// `None`: there is none.
-    pub(super) qt: Option<Qt>,
+    /// 0, which is no token: there is none.
+    pub(super) qt: u64,
     pub(super) qd: Qd,
     pub(super) outcome: Outcome,
 }
 
 impl Ops {
-    /// Gives the fresh completion its slot.
+    /// Gives the fresh completion its slot, and the first free slot its generation.
     #[inline]
     pub(super) fn settle(&mut self) {
-        if self.fresh.qt.is_some() {
+        if self.fresh.qt != 0 {
             self.settle_fresh();
+        } else if self.next != 0 {
+            let next = core::mem::take(&mut self.next);
+            self.write_generation(Qt::from_raw(next));
+        }
+    }
+
+    #[inline]
+    fn write_generation(&mut self, qt: Qt) {
+        if let Some(slot) = self.slots.get_mut(qt.index()) {
+            slot.generation = qt.generation();
         }
     }
 
     #[inline(never)]
     fn settle_fresh(&mut self) {
-        self.fresh.qt = None;
+        let qt = core::mem::take(&mut self.fresh.qt);
+        self.write_generation(Qt::from_raw(qt));
         let (qd, outcome) = (self.fresh.qd, self.fresh.outcome.lift());
         // It was there when the token was made, and nothing has taken a slot since.
         let Ok(index) = self.take_slot(qd, State::Done(outcome)) else { return };
@@ -54,7 +69,7 @@ impl Ops {
     ///
     /// # Errors
     /// As [`finished`](Self::finished).
-    #[inline]
+    #[inline(always)]
     pub fn pushed(&mut self, qd: Qd) -> Result<Qt> {
         self.fresh(qd)
     }
@@ -63,7 +78,7 @@ impl Ops {
     ///
     /// # Errors
     /// As [`finished`](Self::finished).
-    #[inline]
+    #[inline(always)]
     pub fn popped(&mut self, qd: Qd, message: Sga) -> Result<Qt> {
         let qt = self.fresh(qd)?;
         // What was there is `Push`: nothing to drop.
@@ -72,39 +87,52 @@ impl Ops {
     }
 
     /// The token of the first free slot, for a completion whose outcome is `Push` until it is said otherwise.
-    #[inline]
+    #[inline(always)]
     fn fresh(&mut self, qd: Qd) -> Result<Qt> {
-        // Mostly there is one, because the caller has asked `reserve` beforehand.
-        if self.fresh.qt.is_some() || self.free == NONE {
-            self.reserve_late()?;
-        }
-        let Some(slot) = self.slots.get(self.free as usize) else { return Err(STALE) };
-        let qt = Qt::new(self.free, slot.generation);
-        self.fresh.qt = Some(qt);
+        // Mostly it is known, because the caller has asked `reserve` beforehand.
+        self.reserve()?;
+        let qt = core::mem::take(&mut self.next);
+        self.fresh.qt = qt;
         self.fresh.qd = qd;
-        Ok(qt)
+        Ok(Qt::from_raw(qt))
     }
 
-    #[cold]
-    fn reserve_late(&mut self) -> Result<()> {
-        self.reserve()
+    /// Whether a further operation can begin.
+    ///
+    /// # Errors
+    /// `EAGAIN` when the limit of open tokens is reached.
+    #[inline(always)]
+    pub fn reserve(&mut self) -> Result<()> {
+        if self.next != 0 { Ok(()) } else { self.learn_next() }
+    }
+
+    /// Finds out the token of the first free slot, which there is or will be.
+    #[inline(never)]
+    fn learn_next(&mut self) -> Result<()> {
+        self.settle();
+        if self.free == NONE {
+            self.grow()?;
+        }
+        let Some(slot) = self.slots.get(self.free as usize) else { return Err(STALE) };
+        self.next = Qt::new(self.free, slot.generation).to_raw();
+        Ok(())
     }
 
     /// Whether this is the token of the fresh completion.
     #[inline]
     pub fn is_fresh(&self, qt: Qt) -> bool {
-        self.fresh.qt == Some(qt)
+        qt.to_raw() != 0 && self.fresh.qt == qt.to_raw()
     }
 
     /// Takes the fresh completion. The caller knows that there is one; if not, what it gets has failed with `EINVAL`.
-    #[inline]
+    #[inline(always)]
     pub fn take_fresh(&mut self) -> Completion {
-        let Some(qt) = self.fresh.qt.take() else {
-            return Completion { qd: self.fresh.qd, qt: Qt::from_raw(0), outcome: Outcome::Failed(STALE) };
-        };
-        if let Some(slot) = self.slots.get_mut(qt.index()) {
-            slot.generation = next_generation(slot.generation);
+        let qt = Qt::from_raw(core::mem::take(&mut self.fresh.qt));
+        if qt.to_raw() == 0 {
+            return Completion { qd: self.fresh.qd, qt, outcome: Outcome::Failed(STALE) };
         }
+        // Its slot is the first free one still, one generation on.
+        self.next = qt.next_generation().to_raw();
         Completion { qd: self.fresh.qd, qt, outcome: self.fresh.outcome.lift() }
     }
 
@@ -122,13 +150,17 @@ impl Ops {
     }
 
     /// The FIFO's first operation, a pop that is waited for, has got its message: frees its slot, and spends its token. The
-    /// completion does not go through the table. The caller has asked [`is_first`](Self::is_first).
+    /// completion does not go through the table. The caller has asked [`parked`](Self::parked) and [`is_first`](Self::is_first).
     #[inline(always)]
     pub fn spend_first(&mut self, fifo: &mut Fifo) {
         let index = fifo.head;
+        // The caller has asked `parked`, which settles, and nothing has ended since.
+        debug_assert!(self.fresh.qt == 0 && self.next == 0);
         let Some(slot) = self.slots.get_mut(index as usize) else { return };
         let next = core::mem::replace(&mut slot.next, self.free);
         slot.generation = next_generation(slot.generation);
+        // Mostly an answer is pushed next: its token is known already.
+        self.next = Qt::new(index, slot.generation).to_raw();
         // A pop that is parked has nothing to drop.
         debug_assert!(matches!(slot.state, State::Parked(Work::Pop(_))) && slot.set == NONE);
         core::mem::forget(core::mem::replace(&mut slot.state, State::Free));
@@ -157,7 +189,7 @@ impl Ops {
         let Some(Completion { qd, outcome, .. }) = self.take_settled(qt)? else { return Ok(false) };
         // Taken: its slot is the first free one, one generation on. It is the fresh one's now, as it was before.
         self.slots[qt.index()].generation = qt.generation();
-        self.fresh = Fresh { qt: Some(qt), qd, outcome };
+        self.fresh = Fresh { qt: qt.to_raw(), qd, outcome };
         Ok(true)
     }
 
@@ -165,7 +197,7 @@ impl Ops {
     #[inline]
     fn freshen_slot(&mut self, index: u32) {
         let slot = &mut self.slots[index as usize];
-        self.fresh.qt = Some(Qt::new(index, slot.generation));
+        self.fresh.qt = Qt::new(index, slot.generation).to_raw();
         self.fresh.qd = slot.qd;
         slot.set = NONE;
         slot.next = self.free;

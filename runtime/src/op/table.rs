@@ -81,6 +81,8 @@ pub(super) struct Slot {
 #[derive(Debug)]
 pub struct Ops {
     pub(super) fresh: Fresh,
+    /// The token of the first free slot, where it is known and no fresh completion has it; else 0. See `fresh`.
+    pub(super) next: u64,
     pub(super) slots: Vec<Slot>,
     pub(super) free: u32,
     limit: usize,
@@ -110,7 +112,8 @@ impl Ops {
     pub fn new(limit: usize) -> Self {
         let limit = limit.min(NONE as usize - 1);
         Self {
-            fresh: Fresh { qt: None, qd: Qd::new(0, 0), outcome: Outcome::Push },
+            fresh: Fresh { qt: 0, qd: Qd::new(0, 0), outcome: Outcome::Push },
+            next: 0,
             slots: Vec::new(),
             free: NONE,
             limit,
@@ -123,7 +126,7 @@ impl Ops {
     }
 
     /// Takes a slot. `EAGAIN` when `limit` tokens are open: take completions first.
-    #[inline]
+    #[inline(always)]
     pub(super) fn take_slot(&mut self, qd: Qd, state: State) -> Result<u32> {
         if self.free == NONE {
             self.grow()?;
@@ -157,16 +160,6 @@ impl Ops {
         });
         self.free = index;
         Ok(())
-    }
-
-    /// Whether a further operation can begin.
-    ///
-    /// # Errors
-    /// `EAGAIN` when the limit of open tokens is reached.
-    #[inline]
-    pub fn reserve(&mut self) -> Result<()> {
-        self.settle();
-        if self.free == NONE { self.grow() } else { Ok(()) }
     }
 
     pub(super) fn link(slots: &mut [Slot], list: &mut List, index: u32) {
@@ -357,7 +350,7 @@ impl Ops {
     /// Completions that nobody has taken and that belong to no set.
     #[must_use]
     pub fn has_done(&self) -> bool {
-        self.fresh.qt.is_some() || !self.done.is_empty()
+        self.fresh.qt != 0 || !self.done.is_empty()
     }
 
     /// Whether any set has a completion to take.

@@ -2,6 +2,8 @@
 //! The table of operations against a plain list, step by step; and the order in which wakes are taken.
 
 use super::*;
+use crate::buf::Pool;
+use crate::transport::PopMode;
 use crate::{Errno, Error, Qd, Qt};
 use proptest::prelude::*;
 use std::collections::{BTreeSet, HashMap};
@@ -11,16 +13,21 @@ const FIFOS: usize = 3;
 /// Open tokens that the table allows.
 const LIMIT: usize = 12;
 const CANCELED: Error = Error::new(Errno::CANCELED, "cancelled");
+const BROKEN: Error = Error::new(Errno::PIPE, "broken");
+/// Messages at once: those of open tokens, and one on its way.
+const MESSAGES: u32 = LIMIT as u32 + 1;
 
 /// One step. Numbers choose among what is there.
 #[derive(Clone, Debug)]
 enum Step {
+    Reserve,
     Finished,
     Pushed,
     Popped,
     Park(usize),
     FinishFirst(usize),
     TakeFirst(usize),
+    SpendFirst(usize),
     Cancel(usize),
     Take(usize),
     TakeFreshened(usize),
@@ -38,12 +45,14 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let n = any::<usize>;
     let step = prop_oneof![
+        3 => Just(Step::Reserve),
         3 => Just(Step::Finished),
         3 => Just(Step::Pushed),
-        2 => Just(Step::Popped),
+        3 => Just(Step::Popped),
         6 => n().prop_map(Step::Park),
         6 => n().prop_map(Step::FinishFirst),
         2 => n().prop_map(Step::TakeFirst),
+        4 => n().prop_map(Step::SpendFirst),
         2 => n().prop_map(Step::Cancel),
         6 => n().prop_map(Step::Take),
         2 => n().prop_map(Step::TakeFreshened),
@@ -66,13 +75,14 @@ struct Entry {
     qd: Qd,
     /// Its FIFO while it is parked.
     fifo: Option<usize>,
-    /// When it finished, and with which errno (0: as a push).
+    /// When it finished, and how: see `mark_of`.
     done: Option<(u64, i32)>,
     set: Option<SetId>,
 }
 
 struct Model {
     ops: Ops,
+    pool: Pool,
     fifos: [Fifo; FIFOS],
     /// Open tokens in the order in which they began; a half-close has none.
     open: Vec<Entry>,
@@ -85,13 +95,11 @@ struct Model {
     clock: u64,
 }
 
-fn errno_of(completion: &Completion) -> i32 {
+/// What a completion says: zero for a push, an errno, or below zero the number that is in its message.
+fn mark_of(completion: &Completion) -> i32 {
     match &completion.outcome {
         Outcome::Push => 0,
-        Outcome::Pop(message) => {
-            assert!(message.is_empty());
-            0
-        }
+        Outcome::Pop(message) => -i32::from_ne_bytes(message.to_vec().try_into().unwrap()),
         Outcome::Failed(error) => error.errno().raw(),
         Outcome::Close => panic!("nobody closed"),
         other => panic!("nobody began that: {other:?}"),
@@ -99,9 +107,16 @@ fn errno_of(completion: &Completion) -> i32 {
 }
 
 impl Model {
-    fn new() -> Self {
+    /// `old`: each slot has been used nearly as often as generations can tell.
+    fn new(old: bool) -> Self {
+        let mut ops = Ops::new(LIMIT);
+        if old {
+            while ops.grow().is_ok() {}
+            ops.slots.iter_mut().for_each(|slot| slot.generation = u32::MAX - 2);
+        }
         Self {
-            ops: Ops::new(LIMIT),
+            ops,
+            pool: Pool::heap(4, MESSAGES, 0, 0).unwrap(),
             fifos: [List::EMPTY; FIFOS],
             open: Vec::new(),
             order: Default::default(),
@@ -127,8 +142,18 @@ impl Model {
         self.clock
     }
 
-    /// Notes a token that was given out, or checks that it was refused for good reason.
-    fn began(&mut self, qd: Qd, given: crate::Result<Qt>, fifo: Option<usize>) {
+    /// What comes of the next operation that ends, and its mark.
+    fn outcome(&mut self) -> (Outcome, i32) {
+        let number = self.tick() as i32;
+        match number % 3 {
+            0 => (Outcome::Push, 0),
+            1 => (Outcome::Failed(BROKEN), Errno::PIPE.raw()),
+            _ => (Outcome::Pop(self.pool.alloc_copy(&number.to_ne_bytes()).unwrap().into()), -number),
+        }
+    }
+
+    /// Notes a token that was given out, or checks that it was refused for good reason. `mark`: of an operation that has ended.
+    fn began(&mut self, qd: Qd, given: crate::Result<Qt>, fifo: Option<usize>, mark: i32) {
         match given {
             Ok(qt) => {
                 assert!(self.slots_used() < LIMIT);
@@ -136,7 +161,7 @@ impl Model {
                 if let Some(fifo) = fifo {
                     self.order[fifo].push(Some(qt));
                 }
-                let done = if fifo.is_none() { Some((self.tick(), 0)) } else { None };
+                let done = if fifo.is_none() { Some((self.tick(), mark)) } else { None };
                 self.open.push(Entry { qt, qd, fifo, done, set: None });
             }
             Err(error) => {
@@ -154,9 +179,17 @@ impl Model {
     fn delivered(&mut self, completion: &Completion) {
         let place = self.open.iter().position(|entry| entry.qt == completion.qt).expect("delivered twice");
         let entry = self.open.remove(place);
-        let (_, errno) = entry.done.expect("delivered before it had finished");
-        assert_eq!((completion.qd, errno_of(completion)), (entry.qd, errno));
-        assert_eq!(self.ops.take(entry.qt).unwrap_err().errno(), Errno::INVAL);
+        let (_, mark) = entry.done.expect("delivered before it had finished");
+        assert_eq!((completion.qd, mark_of(completion)), (entry.qd, mark));
+        self.spent(entry.qt);
+    }
+
+    /// Not asked each time: the question alone brings the table into order.
+    fn spent(&mut self, qt: Qt) {
+        assert!(!self.ops.is_fresh(qt));
+        if self.tick().is_multiple_of(4) {
+            assert_eq!(self.ops.take(qt).unwrap_err().errno(), Errno::INVAL);
+        }
     }
 
     /// The finished token that is oldest among those of this set, or of none.
@@ -171,35 +204,38 @@ impl Model {
             self.ops.finish_first(&mut self.fifos[fifo], Outcome::Push);
             return None;
         }
-        self.ops.finish_first(&mut self.fifos[fifo], Outcome::Push);
+        let (outcome, mark) = self.outcome();
+        self.ops.finish_first(&mut self.fifos[fifo], outcome);
         let first = self.order[fifo].remove(0)?;
         let now = self.tick();
         let entry = self.entry(first);
-        (entry.done, entry.fifo) = (Some((now, 0)), None);
+        (entry.done, entry.fifo) = (Some((now, mark)), None);
         Some(first)
     }
 
     fn step(&mut self, step: Step) {
         match step {
+            Step::Reserve => assert_eq!(self.ops.reserve().is_ok(), self.slots_used() < LIMIT),
             Step::Finished => {
-                let qd = self.next_qd();
-                let given = self.ops.finished(qd, Outcome::Push);
-                self.began(qd, given, None);
+                let (qd, (outcome, mark)) = (self.next_qd(), self.outcome());
+                let given = self.ops.finished(qd, outcome);
+                self.began(qd, given, None, mark);
             }
             Step::Pushed => {
                 let qd = self.next_qd();
                 let given = self.ops.pushed(qd);
-                self.began(qd, given, None);
+                self.began(qd, given, None, 0);
             }
             Step::Popped => {
                 let qd = self.next_qd();
-                let given = self.ops.popped(qd, crate::buf::Sga::new());
-                self.began(qd, given, None);
+                let message = self.pool.alloc_copy(&self.begun.to_ne_bytes()).unwrap();
+                let given = self.ops.popped(qd, message.into());
+                self.began(qd, given, None, -self.begun.cast_signed());
             }
             Step::Park(fifo) => {
                 let (fifo, qd) = (fifo % FIFOS, self.next_qd());
-                let given = self.ops.park(qd, Work::Pop(crate::transport::PopMode::Whole), &mut self.fifos[fifo]);
-                self.began(qd, given, Some(fifo));
+                let given = self.ops.park(qd, Work::Pop(PopMode::Whole), &mut self.fifos[fifo]);
+                self.began(qd, given, Some(fifo), 0);
             }
             Step::Shutdown(fifo) => {
                 let (fifo, qd) = (fifo % FIFOS, self.next_qd());
@@ -212,6 +248,7 @@ impl Model {
                 self.finish_first(fifo % FIFOS);
             }
             Step::TakeFirst(fifo) => self.take_first(fifo % FIFOS),
+            Step::SpendFirst(fifo) => self.spend_first(fifo % FIFOS),
             Step::Cancel(which) => self.cancel(which),
             Step::Take(which) => {
                 let Some(qt) = self.choose(which) else { return };
@@ -290,14 +327,31 @@ impl Model {
             return;
         }
         assert!(self.ops.is_first(self.fifos[fifo], qt));
-        self.ops.freshen_first(&mut self.fifos[fifo], Outcome::Push);
+        let (outcome, mark) = self.outcome();
+        self.ops.freshen_first(&mut self.fifos[fifo], outcome);
         assert!(self.ops.is_fresh(qt));
         let completion = self.ops.take_fresh();
         assert_eq!(completion.qt, qt);
         self.order[fifo].remove(0);
         let now = self.tick();
-        self.entry(qt).done = Some((now, 0));
+        self.entry(qt).done = Some((now, mark));
         self.delivered(&completion);
+    }
+
+    /// A pop that is waited for gets its message past the table.
+    fn spend_first(&mut self, fifo: usize) {
+        let Some(&Some(qt)) = self.order[fifo].first() else { return };
+        let qd = self.entry(qt).qd;
+        assert_eq!(self.ops.parked(qt).unwrap(), Some((qd, Direction::Pop)));
+        if !self.ops.is_first(self.fifos[fifo], qt) {
+            assert!(self.entry(qt).set.is_some());
+            return;
+        }
+        self.ops.spend_first(&mut self.fifos[fifo]);
+        assert_eq!(self.ops.queue_of_spent(qt), qd);
+        self.order[fifo].remove(0);
+        self.open.retain(|entry| entry.qt != qt);
+        self.spent(qt);
     }
 
     fn cancel(&mut self, which: usize) {
@@ -344,7 +398,9 @@ impl Model {
             self.spent.iter().copied().filter(|qt| self.open.iter().all(|entry| entry.qt != *qt)).collect();
         let invented = [Qt::from_raw(0), Qt::from_raw(u64::MAX), Qt::new(LIMIT as u32, 1), Qt::new(0, u32::MAX)];
         let stale = spent.get(which % spent.len().max(1)).copied().unwrap_or(invented[which % invented.len()]);
-        for qt in invented.into_iter().chain([stale]) {
+        let closed = |qt: &Qt| self.open.iter().all(|entry| entry.qt != *qt);
+        let refused: Vec<Qt> = invented.into_iter().chain([stale]).filter(closed).collect();
+        for qt in refused {
             let refused = [
                 self.ops.take(qt).map(drop),
                 self.ops.parked(qt).map(drop),
@@ -392,6 +448,7 @@ impl Model {
             self.step(Step::TakeOldest);
         }
         assert!(!self.ops.has_done() && !self.ops.has_done_in_sets() && self.ops.take_oldest().is_none());
+        assert_eq!(self.pool.available(), MESSAGES, "a message is somewhere still");
         for _ in 0..LIMIT {
             self.step(Step::Park(0));
         }
@@ -404,8 +461,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn the_table_agrees_with_a_list(steps in steps()) {
-        let mut model = Model::new();
+    fn the_table_agrees_with_a_list(old in any::<bool>(), steps in steps()) {
+        let mut model = Model::new(old);
         for step in steps {
             model.step(step);
             model.check();
@@ -461,7 +518,7 @@ fn wakes_of_unknown_queues_are_ignored() {
 fn a_completion_of_a_set_does_not_take_the_place_of_the_last_one() {
     let mut ops = Ops::new(8);
     let mut fifo = List::EMPTY;
-    let first = ops.park(Qd::new(1, 0), Work::Pop(crate::transport::PopMode::Whole), &mut fifo).unwrap();
+    let first = ops.park(Qd::new(1, 0), Work::Pop(PopMode::Whole), &mut fifo).unwrap();
     let set = ops.open_set();
     ops.add_to_set(set, first).unwrap();
     ops.finish_first(&mut fifo, Outcome::Push);

@@ -5,14 +5,18 @@
 //! generation, so a stale key never reaches the next value. Slots are reused last in, first out, and memory grows
 //! by need up to the bound and is never given back, so a table in steady state does not allocate.
 
+use alloc::vec::Vec;
+
 /// Ends the list of free slots; no slot has this index, because a table has at most `u32::MAX` of them.
 const NONE: u32 = u32::MAX;
 
 /// Where a value is, and which of the slot's values.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) struct Key {
-    pub(crate) index: u32,
-    pub(crate) generation: u32,
+pub struct Key {
+    /// The slot.
+    pub index: u32,
+    /// How often the slot had been freed before.
+    pub generation: u32,
 }
 
 enum Slot<T> {
@@ -25,7 +29,8 @@ struct Entry<T> {
     slot: Slot<T>,
 }
 
-pub(crate) struct Slab<T> {
+/// A bounded table of values. See the module's first lines.
+pub struct Slab<T> {
     entries: Vec<Entry<T>>,
     free: u32,
     used: u32,
@@ -34,23 +39,30 @@ pub(crate) struct Slab<T> {
 
 impl<T> Slab<T> {
     /// An empty table of at most `capacity` values; allocates nothing yet.
-    pub(crate) const fn new(capacity: u32) -> Self {
+    pub const fn new(capacity: u32) -> Self {
         Self { entries: Vec::new(), free: NONE, used: 0, capacity }
     }
 
     /// How many values are in the table.
-    pub(crate) fn len(&self) -> u32 {
+    #[must_use]
+    pub fn len(&self) -> u32 {
         self.used
     }
 
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.used == 0
+    }
+
     /// How many slots have ever been used: indices are below this.
-    pub(crate) fn slots(&self) -> u32 {
+    pub fn slots(&self) -> u32 {
         // The length is at most `capacity`, which is a u32.
         u32::try_from(self.entries.len()).unwrap_or(u32::MAX)
     }
 
     /// Stores a value, or gives it back if the table is full.
-    pub(crate) fn insert(&mut self, value: T) -> Result<Key, T> {
+    pub fn insert(&mut self, value: T) -> Result<Key, T> {
         let index = self.free;
         if let Some(entry) = self.entries.get_mut(index as usize) {
             if let Slot::Free { next } = entry.slot {
@@ -70,7 +82,7 @@ impl<T> Slab<T> {
     }
 
     /// Takes a value out; its key and all copies of it are stale from then on.
-    pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
+    pub fn remove(&mut self, key: Key) -> Option<T> {
         let entry = self.entries.get_mut(key.index as usize)?;
         if entry.generation != key.generation || matches!(entry.slot, Slot::Free { .. }) {
             return None;
@@ -85,7 +97,8 @@ impl<T> Slab<T> {
         }
     }
 
-    pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+    /// The value that a key was given out for.
+    pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
         match self.entries.get_mut(key.index as usize)? {
             Entry { generation, slot: Slot::Used(value) } if *generation == key.generation => Some(value),
             _ => None,
@@ -93,7 +106,7 @@ impl<T> Slab<T> {
     }
 
     /// The value at an index, whatever its generation.
-    pub(crate) fn at(&self, index: u32) -> Option<&T> {
+    pub fn at(&self, index: u32) -> Option<&T> {
         match &self.entries.get(index as usize)?.slot {
             Slot::Used(value) => Some(value),
             Slot::Free { .. } => None,
@@ -101,7 +114,7 @@ impl<T> Slab<T> {
     }
 
     /// The value at an index, whatever its generation.
-    pub(crate) fn at_mut(&mut self, index: u32) -> Option<&mut T> {
+    pub fn at_mut(&mut self, index: u32) -> Option<&mut T> {
         match &mut self.entries.get_mut(index as usize)?.slot {
             Slot::Used(value) => Some(value),
             Slot::Free { .. } => None,
@@ -109,7 +122,7 @@ impl<T> Slab<T> {
     }
 
     /// The key of the value that is at an index now.
-    pub(crate) fn key_at(&self, index: u32) -> Option<Key> {
+    pub fn key_at(&self, index: u32) -> Option<Key> {
         match self.entries.get(index as usize)? {
             Entry { generation, slot: Slot::Used(_) } => Some(Key { index, generation: *generation }),
             Entry { slot: Slot::Free { .. }, .. } => None,

@@ -18,6 +18,7 @@
 use crate::error::{Errno, Error, Result};
 use crate::slab::{Key, Slab};
 use crate::time::Time;
+use alloc::{boxed::Box, vec};
 
 /// Nanoseconds in a tick: 2^10.
 const TICK_SHIFT: u32 = 10;
