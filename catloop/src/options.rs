@@ -11,6 +11,7 @@ const ORDER_MIN: u32 = 12;
 
 /// One socket's options.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of socket(7), tcp(7) or ip(7)")]
 pub struct Options {
     /// `SO_LINGER`.
     pub linger: Option<Duration>,
@@ -25,6 +26,9 @@ pub struct Options {
     keep_interval: Duration,
     keep_count: u32,
     reuse_address: bool,
+    segment_size: u16,
+    multicast_hops: u8,
+    multicast_loop: bool,
 }
 
 impl Options {
@@ -42,6 +46,9 @@ impl Options {
             keep_interval: Duration::from_secs(75),
             keep_count: 9,
             reuse_address: false,
+            segment_size: 0,
+            multicast_hops: 1,
+            multicast_loop: true,
         }
     }
 
@@ -58,6 +65,9 @@ impl Options {
             SocketOption::SendBuffer(bytes) => self.send_order = order(bytes, orders),
             SocketOption::ReceiveBuffer(bytes) => self.receive_order = order(bytes, orders),
             SocketOption::ReuseAddress(on) => self.reuse_address = on,
+            SocketOption::SegmentSize(size) => self.segment_size = size,
+            SocketOption::MulticastHops(hops) => self.multicast_hops = hops,
+            SocketOption::MulticastLoop(on) => self.multicast_loop = on,
         }
     }
 
@@ -73,6 +83,9 @@ impl Options {
             OptionName::SendBuffer => SocketOption::SendBuffer(1 << self.send_order),
             OptionName::ReceiveBuffer => SocketOption::ReceiveBuffer(1 << self.receive_order),
             OptionName::ReuseAddress => SocketOption::ReuseAddress(self.reuse_address),
+            OptionName::SegmentSize => SocketOption::SegmentSize(self.segment_size),
+            OptionName::MulticastHops => SocketOption::MulticastHops(self.multicast_hops),
+            OptionName::MulticastLoop => SocketOption::MulticastLoop(self.multicast_loop),
         }
     }
 }
@@ -110,6 +123,9 @@ mod tests {
             (OptionName::KeepInterval, SocketOption::KeepInterval(second)),
             (OptionName::KeepCount, SocketOption::KeepCount(3)),
             (OptionName::ReuseAddress, SocketOption::ReuseAddress(true)),
+            (OptionName::SegmentSize, SocketOption::SegmentSize(1400)),
+            (OptionName::MulticastHops, SocketOption::MulticastHops(7)),
+            (OptionName::MulticastLoop, SocketOption::MulticastLoop(false)),
         ] {
             assert_ne!(options.get(name), option);
             options.set(option);

@@ -231,6 +231,16 @@ impl Transport for Catloop {
     }
 
     #[inline]
+    fn push_now(&mut self, handle: Handle, bytes: &[u8]) -> bool {
+        datagram(handle).is_none() && self.shared.pipes.push_now(handle, bytes)
+    }
+
+    #[inline]
+    fn pop_now(&mut self, handle: Handle, mode: PopMode) -> Sga {
+        if datagram(handle).is_some() { Sga::new() } else { self.shared.pipes.pop_now(handle, mode) }
+    }
+
+    #[inline]
     fn spin_for_message(&mut self, handle: Handle, mode: PopMode, looks: u32) -> Sga {
         // Datagrams have an address, which takes more than this.
         if datagram(handle).is_some() { Sga::new() } else { self.shared.pipes.spin_for_message(handle, mode, looks) }

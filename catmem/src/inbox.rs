@@ -146,20 +146,68 @@ impl Inbox {
         word
     }
 
-    /// Looks for a record up to `looks` times, and copies it out if it is a whole message. What is not stays where it is,
-    /// for [`pop`](Self::pop), and so does what cannot be taken: an empty result says so.
+    /// Looks for a record up to `looks` times, and takes it if it is a whole message: copies it out, or with
+    /// [`PopMode::InPlace`] lends it. What is not stays where it is, for [`pop`](Self::pop), and so does what cannot be taken: an
+    /// empty result says so.
     #[inline]
-    pub fn spin_for_message(&mut self, looks: u32) -> Sga {
+    pub fn spin_for_message(&mut self, mode: PopMode, looks: u32) -> Sga {
         // Asked here, and not when the message is there.
-        if !self.rest.has_no_segment() || self.assembly.is_some() || !self.ring.release().is_idle() {
+        if !self.rest.has_no_segment() || self.assembly.is_some() {
             return Sga::new();
         }
-        match self.look(looks) {
-            0 => Sga::new(),
-            word => match self.ring.decode(word) {
-                Ok(record) if record.kind == Kind::Whole => self.copy(record).map_or_else(|_| Sga::new(), Sga::from),
-                _ => Sga::new(),
+        match mode {
+            PopMode::Whole if self.ring.release().is_idle() => match self.look(looks) {
+                0 => Sga::new(),
+                word => self.take_whole(word),
             },
+            PopMode::InPlace => match self.look(looks) {
+                0 => Sga::new(),
+                word => self.take_in_place(word),
+            },
+            _ => Sga::new(),
+        }
+    }
+
+    /// A whole message, if that is the next record and takes nothing but a copy, or with [`PopMode::InPlace`] a loan.
+    #[inline(always)]
+    pub fn pop_now(&mut self, mode: PopMode) -> Sga {
+        if !self.rest.has_no_segment() || self.assembly.is_some() {
+            return Sga::new();
+        }
+        match (self.ring.header(), mode) {
+            (0, _) | (_, PopMode::AtMost(_)) => Sga::new(),
+            (word, PopMode::Whole) if self.ring.release().is_idle() => self.take_whole(word),
+            (word, PopMode::InPlace) => self.take_in_place(word),
+            (_, PopMode::Whole) => Sga::new(),
+        }
+    }
+
+    /// Copies a record out whose header `word` was found, while none is held. Empty if it is no whole message, or one that no
+    /// small buffer is there for.
+    #[inline(always)]
+    fn take_whole(&mut self, word: u64) -> Sga {
+        match self.ring.whole(word) {
+            Some(record) if record.len <= self.longest => {
+                let read = |bytes: &mut [u8]| self.ring.read(0, bytes);
+                let Ok(buf) = self.pools.alloc_small_filled(record.len, read) else {
+                    return Sga::new();
+                };
+                if self.ring.consume_idle(record) {
+                    self.bell.notify(CREDIT);
+                }
+                buf.into()
+            }
+            _ => Sga::new(),
+        }
+    }
+
+    #[inline(always)]
+    fn take_in_place(&mut self, word: u64) -> Sga {
+        match self.ring.whole(word) {
+            Some(record) if record.len <= self.longest => {
+                self.in_place(record).ok().flatten().map_or_else(Sga::new, Sga::from)
+            }
+            _ => Sga::new(),
         }
     }
 
@@ -271,16 +319,19 @@ impl Inbox {
     }
 
     /// The record as a buffer over the ring itself, unless it goes around the ring's end or too many are held.
+    #[inline(always)]
     fn in_place(&mut self, record: Record) -> Result<Option<Buf>> {
         let (at, here) = self.ring.release().memory().span(self.ring.payload(), record.len);
         if here < record.len || !self.ring.release().has_room() || self.loans.available() == 0 {
             return Ok(None);
         }
-        let token = self.ring.hold(record);
+        let token = self.ring.release().next_token();
         // SAFETY: `span` says that `len` bytes at `at` lie in the ring. The hook, which the pool keeps until the last
         // view is gone, keeps the mapping. The writer does not overwrite them before the token is released; a hostile
         // one may, and then the reader sees changing bytes, never memory outside the segment.
-        unsafe { self.loans.loan(at, record.len as u32, token) }.map(Some)
+        let buf = unsafe { self.loans.loan(at, record.len as u32, token) }?;
+        self.ring.hold(record);
+        Ok(Some(buf))
     }
 
     fn by_reference(&mut self, record: Record) -> Result<Sga> {

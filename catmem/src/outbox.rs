@@ -77,6 +77,12 @@ impl Outbox {
         }
     }
 
+    /// As [`push_bytes`](Self::push_bytes), and asks nothing but that; whoever is told no asks again there.
+    #[inline(always)]
+    pub fn push_now(&mut self, bytes: &[u8]) -> bool {
+        bytes.len() <= self.single_max && self.ring.put_now(bytes)
+    }
+
     /// Publishes the bytes as one record, if they fit into one and there is room. True if so.
     ///
     /// # Errors

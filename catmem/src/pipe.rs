@@ -182,6 +182,20 @@ impl Pipe {
         pushed
     }
 
+    /// Pushes bytes as one record, if nothing stands in the way.
+    #[inline(always)]
+    pub fn push_now(&mut self, bytes: &[u8]) -> bool {
+        if self.peer != Peer::Expected || self.machine.write() == Half::Ended {
+            return false;
+        }
+        let Some(ends) = &mut self.ends else { return false };
+        let pushed = ends.outbox.push_now(bytes);
+        if pushed {
+            ends.bell.notify(crate::doorbell::DATA);
+        }
+        pushed
+    }
+
     /// Pushes bytes as one record, if there is room for it now.
     ///
     /// # Errors
@@ -237,6 +251,15 @@ impl Pipe {
         }
     }
 
+    /// Pops a whole message that is there, if nothing stands in the way.
+    #[inline(always)]
+    pub fn pop_now(&mut self, mode: PopMode) -> Sga {
+        match &mut self.ends {
+            Some(ends) if self.machine.read() == Half::Open => ends.inbox.pop_now(mode),
+            _ => Sga::new(),
+        }
+    }
+
     /// Looks for a message up to `looks` times, in as short a loop as can be.
     #[inline]
     pub fn spin(&mut self, looks: u32) -> bool {
@@ -244,13 +267,11 @@ impl Pipe {
         self.ends.as_mut().is_some_and(|ends| ends.inbox.spin(looks) || self.machine.read() == Half::Ended)
     }
 
-    /// Looks for a message up to `looks` times, and copies it out if it is one that takes nothing but that.
+    /// Looks for a message up to `looks` times, and takes it if it is one that takes nothing but a copy or a loan.
     #[inline]
     pub fn spin_for_message(&mut self, mode: PopMode, looks: u32) -> Sga {
         match &mut self.ends {
-            Some(ends) if mode == PopMode::Whole && self.machine.read() == Half::Open => {
-                ends.inbox.spin_for_message(looks)
-            }
+            Some(ends) if self.machine.read() == Half::Open => ends.inbox.spin_for_message(mode, looks),
             _ => Sga::new(),
         }
     }

@@ -284,6 +284,22 @@ impl Transport for Catmem {
     }
 
     #[inline]
+    fn push_now(&mut self, handle: Handle, bytes: &[u8]) -> bool {
+        match self.pipes.get_mut(handle as usize) {
+            Some(Some(pipe)) => pipe.push_now(bytes),
+            _ => false,
+        }
+    }
+
+    #[inline]
+    fn pop_now(&mut self, handle: Handle, mode: PopMode) -> Sga {
+        match self.pipes.get_mut(handle as usize) {
+            Some(Some(pipe)) => pipe.pop_now(mode),
+            _ => Sga::new(),
+        }
+    }
+
+    #[inline]
     fn push_bytes(&mut self, handle: Handle, bytes: &[u8]) -> Result<bool> {
         let Some(Some(pipe)) = self.pipes.get_mut(handle as usize) else { return Err(CLOSED) };
         pipe.push_bytes(bytes).map_err(|error| self.checked(handle, error))

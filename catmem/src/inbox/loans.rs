@@ -3,9 +3,11 @@
 
 use super::GiveBack;
 use core::ptr::NonNull;
-use runtime::Result;
 use runtime::buf::{Buf, Pool};
 use runtime::limits::LOANS_MAX;
+use runtime::{Errno, Error, Result};
+
+const NO_MEMORY: Error = Error::new(Errno::NOMEM, "no memory for buffers over lent memory");
 
 /// The pool of such buffers, and before there is one, what it will be told when one is dropped.
 pub(super) enum Loans {
@@ -22,6 +24,7 @@ impl Loans {
     }
 
     /// How many more there can be.
+    #[inline]
     pub fn available(&self) -> u32 {
         match self {
             Self::None(_) => LOANS_MAX,
@@ -36,16 +39,20 @@ impl Loans {
     ///
     /// # Safety
     /// As [`Pool::loan`].
+    #[inline]
     pub unsafe fn loan(&mut self, at: NonNull<u8>, len: u32, token: u64) -> Result<Buf> {
-        if let Self::None(hook) = self
-            && let Some(hook) = hook.take()
-        {
-            *self = Self::Some(Pool::loans(hook, LOANS_MAX)?);
+        if let Self::None(hook) = self {
+            *self = Self::first(hook)?;
         }
         match self {
             // SAFETY: the caller's promise.
             Self::Some(pool) => unsafe { pool.loan(at, len, token) },
-            Self::None(_) => Err(runtime::Error::new(runtime::Errno::NOMEM, "no memory for buffers over lent memory")),
+            Self::None(_) => Err(NO_MEMORY),
         }
+    }
+
+    #[cold]
+    fn first(hook: &mut Option<Box<GiveBack>>) -> Result<Self> {
+        Ok(Self::Some(Pool::loans(hook.take().ok_or(NO_MEMORY)?, LOANS_MAX)?))
     }
 }

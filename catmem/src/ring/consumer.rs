@@ -35,13 +35,16 @@ impl<M: Memory> Consumer<M> {
         found
     }
 
-    /// Whether `word`, which was found here, is the header of a record, and of which.
-    ///
-    /// # Errors
-    /// `EPROTO` if it is one that no honest peer writes.
-    #[inline]
-    pub fn decode(&self, word: u64) -> Result<Record> {
-        Record::decode(word, self.release.memory().capacity())
+    /// The header word of the next record; zero if none is published.
+    #[inline(always)]
+    pub fn header(&self) -> u64 {
+        self.release.memory().header(self.head)
+    }
+
+    /// The record whose header is `word`, which was found here, if it is a whole message.
+    #[inline(always)]
+    pub fn whole(&self, word: u64) -> Option<Record> {
+        Record::decode_whole(word, self.release.memory().capacity())
     }
 
     /// The next record, if one is published.
@@ -63,6 +66,7 @@ impl<M: Memory> Consumer<M> {
     }
 
     /// The payload's first position.
+    #[inline]
     pub fn payload(&self) -> u64 {
         self.head + HEADER as u64
     }
@@ -74,7 +78,15 @@ impl<M: Memory> Consumer<M> {
         self.release.consumed(self.head)
     }
 
+    /// As [`consume`](Self::consume), while nothing is held.
+    #[inline(always)]
+    pub fn consume_idle(&mut self, record: Record) -> bool {
+        self.head = behind(self.head, record.len);
+        self.release.consumed_idle(self.head)
+    }
+
     /// The record at the head stays where it is until its token is released; the head moves on.
+    #[inline]
     pub fn hold(&mut self, record: Record) -> u64 {
         self.head = behind(self.head, record.len);
         self.release.hold(self.head)

@@ -8,6 +8,10 @@
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU64, Ordering};
 
+/// Bytes of a cache line.
+#[cfg(target_arch = "x86_64")]
+const LINE: usize = 64;
+
 /// The memory of one ring.
 pub trait Memory {
     /// Bytes of the data area; a power of two, at least 4096.
@@ -35,6 +39,8 @@ pub trait Memory {
     fn read(&self, position: u64, into: &mut [u8]);
     /// Brings the bytes at `position` near, to be read or, if `write`, to be written. A hint.
     fn prefetch(&self, _position: u64, _write: bool) {}
+    /// Brings `len` bytes from `position` on near, to be written, as far as they lie before the ring's end. A hint.
+    fn prefetch_for_writing(&self, _position: u64, _len: usize) {}
     /// SYNC POINT acquire: the bytes that the consumer has given back so far; pairs with `give_credit`.
     fn credit(&self) -> u64;
     /// SYNC POINT release: the consumer is done with everything before `position`.
@@ -86,6 +92,31 @@ impl SharedMemory {
         let offset = self.offset(position);
         // SAFETY: the masked offset lies inside the data area.
         (unsafe { self.data.add(offset) }, len.min(self.capacity() - offset))
+    }
+
+    /// As `write`, around the ring's end.
+    #[cold]
+    fn write_around(&self, offset: usize, bytes: &[u8]) {
+        assert!(bytes.len() <= self.capacity() && offset < self.capacity());
+        let (first, rest) = bytes.split_at(bytes.len().min(self.capacity() - offset));
+        // SAFETY: `first` goes no further than the end of the data area; `rest` starts at its base, and is no longer than it. The
+        // rest is as in `write`.
+        unsafe {
+            self.data.add(offset).as_ptr().copy_from_nonoverlapping(first.as_ptr(), first.len());
+            self.data.as_ptr().copy_from_nonoverlapping(rest.as_ptr(), rest.len());
+        }
+    }
+
+    /// As `read`, around the ring's end.
+    #[cold]
+    fn read_around(&self, offset: usize, into: &mut [u8]) {
+        assert!(into.len() <= self.capacity() && offset < self.capacity());
+        let (first, rest) = into.split_at_mut(into.len().min(self.capacity() - offset));
+        // SAFETY: as in `write_around`, with the roles of source and target exchanged.
+        unsafe {
+            self.data.add(offset).as_ptr().copy_to_nonoverlapping(first.as_mut_ptr(), first.len());
+            self.data.as_ptr().copy_to_nonoverlapping(rest.as_mut_ptr(), rest.len());
+        }
     }
 
     /// The first byte of the data area.
@@ -161,32 +192,26 @@ impl Memory for SharedMemory {
         self.word(position).store(word, Ordering::Release);
     }
 
-    #[inline]
+    #[inline(always)]
     fn write(&self, position: u64, bytes: &[u8]) {
-        assert!(bytes.len() <= self.capacity());
-        let (at, first) = self.span(position, bytes.len());
-        // SAFETY: `span` gives `first` valid bytes at `at`; the rest, at most capacity - first, starts at the base. The
+        let offset = self.offset(position);
+        if bytes.len() > self.capacity() - offset {
+            return self.write_around(offset, bytes);
+        }
+        // SAFETY: the masked offset lies inside the data area, and so many bytes from it on do, too (just checked). The
         // source is this process' private memory, so the two do not overlap. The peer may write the same bytes at the
         // same time: then they are garbage, which only the peer reads.
-        unsafe {
-            copy(bytes.as_ptr(), at.as_ptr(), first);
-            if first < bytes.len() {
-                self.data.as_ptr().copy_from_nonoverlapping(bytes.as_ptr().add(first), bytes.len() - first);
-            }
-        }
+        unsafe { copy(bytes.as_ptr(), self.data.as_ptr().add(offset), bytes.len()) }
     }
 
-    #[inline]
+    #[inline(always)]
     fn read(&self, position: u64, into: &mut [u8]) {
-        assert!(into.len() <= self.capacity());
-        let (at, first) = self.span(position, into.len());
-        // SAFETY: as in `write`, with the roles of source and target exchanged.
-        unsafe {
-            copy(at.as_ptr(), into.as_mut_ptr(), first);
-            if first < into.len() {
-                self.data.as_ptr().copy_to_nonoverlapping(into.as_mut_ptr().add(first), into.len() - first);
-            }
+        let offset = self.offset(position);
+        if into.len() > self.capacity() - offset {
+            return self.read_around(offset, into);
         }
+        // SAFETY: as in `write`, with the roles of source and target exchanged.
+        unsafe { copy(self.data.as_ptr().add(offset), into.as_mut_ptr(), into.len()) }
     }
 
     #[inline]
@@ -205,6 +230,23 @@ impl Memory for SharedMemory {
         }
         #[cfg(not(target_arch = "x86_64"))]
         let _ = (position, write);
+    }
+
+    #[inline]
+    fn prefetch_for_writing(&self, position: u64, len: usize) {
+        #[cfg(target_arch = "x86_64")]
+        {
+            let (at, here) = self.span(position, len);
+            for line in (0..here).step_by(LINE) {
+                // SAFETY: a prefetch reads and writes nothing, whatever the address; these lie in the ring, as `span` says.
+                unsafe {
+                    let at = at.as_ptr().add(line);
+                    core::arch::asm!("prefetchw [{}]", in(reg) at, options(nostack, readonly, preserves_flags));
+                }
+            }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = (position, len);
     }
 
     #[inline]

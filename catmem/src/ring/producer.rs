@@ -7,10 +7,19 @@
 
 use super::memory::Memory;
 use super::record::{HEADER, Kind, Record, TOTAL, behind};
+use core::ops::RangeInclusive;
 use runtime::{Errno, Error, Result};
 
 /// Bytes that data records leave free: the zero header behind the last record, an abort and an end.
 pub const RESERVE: usize = 3 * HEADER;
+
+/// Behind a record with a payload of such a length the lines of the record after the next are fetched, to be written.
+///
+/// A line takes longer to come from the reader's cache than a record takes. Stores become visible in their order: while one
+/// waits for its line, those behind it wait in the processor's queue of some sixty, which a record and what comes between two
+/// records fill. So lines that are asked for only when their stores stand in that queue come a few at a time. Shorter records need
+/// no more than the lines that [`Producer::advance`] fetches; longer ones would ask for more lines than a core can wait for.
+const FETCHED_AHEAD: RangeInclusive<usize> = 256..=2048;
 
 /// The writing end. Everything in it is private to this process.
 pub struct Producer<M> {
@@ -107,11 +116,40 @@ impl<M: Memory> Producer<M> {
     /// As [`put`](Self::put), for a payload in one piece.
     #[inline]
     pub fn put_whole(&mut self, bytes: &[u8]) {
+        self.put_before(behind(self.tail, bytes.len()), bytes);
+    }
+
+    /// Publishes the bytes as one record, if there is room for it, and for [`RESERVE`] behind it. True if so.
+    #[inline(always)]
+    pub fn put_now(&mut self, bytes: &[u8]) -> bool {
         let next = behind(self.tail, bytes.len());
+        if next + RESERVE as u64 - self.credit > self.memory.capacity() as u64
+            && !matches!(self.refreshed_room(next + RESERVE as u64 - self.tail), Ok(true))
+        {
+            return false;
+        }
+        self.put_before(next, bytes);
+        true
+    }
+
+    /// Publishes one record, behind which the next one begins at `next`.
+    #[inline(always)]
+    fn put_before(&mut self, next: u64, bytes: &[u8]) {
         self.memory.clear(next);
         self.memory.write(self.tail + HEADER as u64, bytes);
         self.memory.publish(self.tail, Record { kind: Kind::Whole, len: bytes.len() }.encode());
         self.advance(next);
+        if FETCHED_AHEAD.contains(&bytes.len()) {
+            self.fetch_ahead(next + bytes.len() as u64, bytes.len());
+        }
+    }
+
+    /// Brings lines near that a later record will need, unless the reader may still have to read them.
+    #[inline]
+    fn fetch_ahead(&self, from: u64, len: usize) {
+        if from + len as u64 - self.credit <= self.memory.capacity() as u64 {
+            self.memory.prefetch_for_writing(from, len);
+        }
     }
 
     #[inline]

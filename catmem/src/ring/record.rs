@@ -78,18 +78,22 @@ impl Record {
         ((self.kind as u64) << 32) | (self.len as u64 & 0xffff_ffff)
     }
 
+    /// Decodes a word that the peer wrote, if it is the usual one: a whole message that fits.
+    #[inline(always)]
+    pub fn decode_whole(word: u64, capacity: usize) -> Option<Self> {
+        let len = (word & 0xffff_ffff) as usize;
+        // One compare of the upper half says both "Whole" and "reserved bits are zero".
+        (word >> 32 == Kind::Whole as u64 && len != 0 && len <= capacity - 2 * HEADER)
+            .then_some(Self { kind: Kind::Whole, len })
+    }
+
     /// Decodes a word that the peer wrote; `capacity` is that of the ring. A word that no honest peer writes is `EPROTO`.
     #[inline]
     pub fn decode(word: u64, capacity: usize) -> Result<Self> {
         const BROKEN: Error = Error::new(Errno::PROTO, "the peer published a record that cannot be");
         let len = (word & 0xffff_ffff) as usize;
-        // The usual case first: one compare of the upper half says both «Whole» and «reserved bits are zero».
-        if word >> 32 == Kind::Whole as u64 {
-            return if len != 0 && len <= capacity - 2 * HEADER {
-                Ok(Self { kind: Kind::Whole, len })
-            } else {
-                Err(BROKEN)
-            };
+        if let Some(record) = Self::decode_whole(word, capacity) {
+            return Ok(record);
         }
         if len > capacity - 2 * HEADER {
             return Err(BROKEN);

@@ -11,7 +11,7 @@ use core::cell::{Cell, OnceCell};
 /// Records that may be held (read in place) at once, per ring.
 pub use runtime::limits::HELD_MESSAGES_MAX as HELD_MAX;
 
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Held {
     /// The position behind the record.
     end: u64,
@@ -32,7 +32,7 @@ pub struct Release<M> {
     first: Cell<u64>,
     last: Cell<u64>,
     /// Made when the first record is held: most rings never hold any.
-    held: OnceCell<Box<[Cell<Held>]>>,
+    held: OnceCell<Box<[Cell<Held>; HELD_MAX]>>,
 }
 
 impl<M: Memory> Release<M> {
@@ -57,7 +57,7 @@ impl<M: Memory> Release<M> {
 
     #[inline]
     fn slot(&self, index: u64) -> &Cell<Held> {
-        let held = self.held.get_or_init(|| vec![Cell::new(Held::default()); HELD_MAX].into_boxed_slice());
+        let held = self.held.get_or_init(|| Box::new([const { Cell::new(Held { end: 0, done: false }) }; HELD_MAX]));
         &held[(index as usize) % HELD_MAX]
     }
 
@@ -71,12 +71,18 @@ impl<M: Memory> Release<M> {
     #[inline]
     pub fn consumed(&self, end: u64) -> bool {
         if self.is_idle() {
-            self.done.set(end);
-            self.give(self.memory.capacity() as u64 / 8)
+            self.consumed_idle(end)
         } else {
             self.append(end);
             false
         }
+    }
+
+    /// As [`consumed`](Self::consumed), where [`is_idle`](Self::is_idle) was asked.
+    #[inline(always)]
+    pub fn consumed_idle(&self, end: u64) -> bool {
+        self.done.set(end);
+        self.give(self.batch.get())
     }
 
     /// Behind records that are still held: credit for this one comes with theirs.
@@ -97,7 +103,14 @@ impl<M: Memory> Release<M> {
         self.last.get() - self.first.get() < HELD_MAX as u64 - 1
     }
 
+    /// The token that [`hold`](Self::hold) gives next.
+    #[inline]
+    pub fn next_token(&self) -> u64 {
+        self.last.get()
+    }
+
     /// The record that ends at `end` is read in place; the token says which one it was. The caller asked `has_room`.
+    #[inline]
     pub fn hold(&self, end: u64) -> u64 {
         let token = self.last.get();
         self.slot(token).set(Held { end, done: false });
@@ -106,11 +119,26 @@ impl<M: Memory> Release<M> {
     }
 
     /// The application dropped the buffer of `token`. True if the writer was told of it, and may have to be woken.
+    #[inline]
     pub fn release(&self, token: u64) -> bool {
         debug_assert!(token >= self.first.get() && token < self.last.get());
         let slot = self.slot(token);
-        slot.set(Held { done: true, ..slot.get() });
-        while self.first.get() != self.last.get() {
+        if token != self.first.get() {
+            // Its room comes back with that of the one in front of it.
+            slot.set(Held { done: true, ..slot.get() });
+            return false;
+        }
+        self.done.set(slot.get().end);
+        self.first.set(token + 1);
+        if !self.is_idle() {
+            self.release_followers();
+        }
+        self.give(self.batch.get())
+    }
+
+    /// Those that were dropped before the first one was, and stand behind it.
+    fn release_followers(&self) {
+        while !self.is_idle() {
             let oldest = self.slot(self.first.get()).get();
             if !oldest.done {
                 break;
@@ -118,7 +146,6 @@ impl<M: Memory> Release<M> {
             self.done.set(oldest.end);
             self.first.set(self.first.get() + 1);
         }
-        self.give(self.batch.get())
     }
 
     /// Tells the writer, if at least `batch` bytes have come together. True if so.
