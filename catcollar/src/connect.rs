@@ -2,18 +2,20 @@
 //! Accepting and connecting.
 //!
 //! One request accepts connection after connection, for as long as somebody accepts here; it is cancelled when
-//! [`ACCEPTED_MAX`] of them wait, so that a backlog stays one. A connect is begun by `connect(2)`, which does not block; the
+//! [`ACCEPTED_MAX`] of them wait, so that a backlog stays one. Where the kernel has no such request, or ends it because there is nothing
+//! now, one waits for connections, and `accept4(2)` takes them: the older request does not wait at a descriptor that does not
+//! block. A connect is begun by `connect(2)`, which does not block; the
 //! ring says when it has ended, and `connect(2)` again what has come of it.
 
 use crate::Catcollar;
-use crate::receive::errno;
 use crate::ring::{Done, Kind};
-use crate::socket::Socket;
+use crate::socket::{Socket, pause};
 use core::task::Poll;
-use kernel::{Connecting, Socket as Kernel};
-use runtime::limits::ACCEPTED_MAX;
+use kernel::{Connecting, Socket as Kernel, is_of_one_connection, is_shortage};
+use runtime::limits::{ACCEPT_PAUSE, ACCEPTED_MAX, UNIX_PAUSE_MAX};
 use runtime::transport::{Handle, QueueId};
-use runtime::{Errno, Result};
+use runtime::{Errno, Error, Result};
+use rustix::io::Errno as Os;
 use std::os::fd::AsFd;
 
 impl Catcollar {
@@ -31,15 +33,56 @@ impl Catcollar {
         if let Some(error) = socket.accepting.failed.take() {
             return Poll::Ready(Err(error));
         }
-        if socket.accepting.request.is_none()
-            && let Some(kernel) = &socket.kernel
-        {
-            socket.accepting.request = Some(self.ring.accept(kernel.as_fd(), handle));
-            socket.accepting.canceled = false;
-            socket.requests += 1;
+        if socket.accepting.request.is_none() {
+            return self.go_on_accepting(handle, queue);
         }
         socket.pop_waits = true;
         Poll::Pending
+    }
+
+    /// Nobody waits for connections: takes one, or makes the request that does.
+    fn go_on_accepting(&mut self, handle: Handle, queue: QueueId) -> Poll<Result<Handle>> {
+        let socket = self.sockets.get(handle)?;
+        let by_call = socket.accepting.by_call || !self.ring.features().multishot_accept;
+        if by_call && !socket.accepting.short {
+            self.counters.system_calls += 1;
+            match socket.kernel()?.accept() {
+                Ok(Some(accepted)) => {
+                    self.counters.accepted += 1;
+                    return Poll::Ready(Ok(self.sockets.insert(Socket::new(queue, accepted))));
+                }
+                Ok(None) => {}
+                // The next is waited for, which takes no time if it is there.
+                Err(error) if error.errno() == Errno::CONNABORTED => {}
+                Err(error) => {
+                    socket.accepting.short = true;
+                    return Poll::Ready(Err(error));
+                }
+            }
+        }
+        let Some(kernel) = &socket.kernel else { return Poll::Pending };
+        // A server that accepts again at once does not spin.
+        let short = core::mem::take(&mut socket.accepting.short);
+        socket.accepting.request = Some(if short {
+            self.ring.pause(handle, Kind::Backlog, ACCEPT_PAUSE)
+        } else if by_call {
+            self.ring.await_connection(kernel.as_fd(), handle)
+        } else {
+            self.ring.accept(kernel.as_fd(), handle)
+        });
+        socket.accepting.canceled = false;
+        socket.requests += 1;
+        socket.pop_waits = true;
+        Poll::Pending
+    }
+
+    /// There may be connections to take, or it is time to try again.
+    pub(crate) fn can_accept_more(&mut self, done: &Done) {
+        if let Ok(socket) = self.sockets.get(done.handle) {
+            socket.accepting.request = None;
+            socket.wake_pop(&mut self.woken);
+        }
+        self.ended(done.handle);
     }
 
     /// A connection has come, or an error.
@@ -58,13 +101,16 @@ impl Catcollar {
         }
         accepting.request = None;
         if !came {
-            let error = errno(done.result, "accept");
-            match error.errno() {
+            match Os::from_raw_os_error(done.result.wrapping_neg()) {
                 // The listener is as before: whoever accepts asks again.
-                Errno::CANCELED | Errno::AGAIN | Errno::INTR | Errno::CONNABORTED | Errno::PROTO => {}
-                // It waits on, and so does the next.
-                _ if socket.pop_waits => accepting.failed = Some(error),
-                _ => {}
+                Os::CANCELED => {}
+                Os::AGAIN => accepting.by_call = true,
+                error if is_of_one_connection(error) => {}
+                error => {
+                    accepting.short = is_shortage(error);
+                    // It waits on, and so does the next.
+                    accepting.failed = socket.pop_waits.then(|| Error::os(error, "accept"));
+                }
             }
         }
         socket.wake_pop(&mut self.woken);
@@ -82,6 +128,7 @@ impl Catcollar {
         let asked = socket.kernel()?.connecting();
         let wait = match asked {
             Ok(Connecting::Done) => {
+                socket.pauses = 0;
                 self.counters.connected += u64::from(before && socket.is_stream());
                 socket.sending.failed = None;
                 socket.receiving.end = None;
@@ -91,6 +138,7 @@ impl Catcollar {
             Ok(Connecting::Pending) => Some(true),
             Ok(Connecting::Full) => Some(false),
             Err(error) => {
+                socket.pauses = 0;
                 self.counters.refused += u64::from(error.errno() == Errno::CONNREFUSED);
                 // Whoever pops has nothing to wait for.
                 socket.wake_pop(&mut self.woken);
@@ -104,7 +152,9 @@ impl Catcollar {
         let request = if answers {
             self.ring.await_connect(kernel.as_fd(), handle)
         } else {
-            self.ring.pause(handle, Kind::Connect)
+            let time = pause(socket.pauses, UNIX_PAUSE_MAX);
+            socket.pauses = socket.pauses.saturating_add(1);
+            self.ring.pause(handle, Kind::Connect, time)
         };
         socket.connecting = Some(request);
         socket.requests += 1;

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Kernel sockets by io_uring.
 //!
-//! [`Catcollar`] is the transport. From the outside in: `transport` (each call), `receive`, `send`, `connect`, `close` (what
+//! [`Catcollar`] is the transport. From the outside in: `transport` (each call), `receive`, `direct`, `send`, `connect`, `close` (what
 //! the calls do, and what their completions mean), `progress` (each look), `sleep`, `socket` and `ready` (the table, and what
 //! waits in it), and `ring` (requests and the memory that the kernel has; all unsafe code is there). `probe` says what a
 //! kernel has.
 
 mod close;
 mod connect;
+mod direct;
 mod probe;
 mod progress;
 mod ready;

@@ -35,6 +35,7 @@ pub fn probe() -> Probe {
         buffer_size: 256,
         sqpoll: None,
         busy_poll: Duration::ZERO,
+        registered_sockets: None,
         zero_copy: None,
     };
     let (io, setup, features) = match open(&settings, 0) {
@@ -61,6 +62,8 @@ pub fn probe() -> Probe {
             ("multishot receive, buffer rings", features.multishot_receive),
             ("receive bundles", features.bundles),
             ("sends without a copy", features.zero_copy),
+            ("registered ring", features.registered_ring),
+            ("registered descriptors", features.registered_files),
             ("NO_IOWAIT", features.no_iowait),
         ],
         requests: NEEDED.iter().chain(&USED).map(|&(name, code)| (name, known && opcodes.is_supported(code))).collect(),

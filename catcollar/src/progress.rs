@@ -5,8 +5,9 @@
 //! What completions wake is kept until the LibOs asks with its list, because looks for one queue come without it.
 
 use crate::Catcollar;
+use crate::direct::{Lone, is_of_a_stream};
 use crate::ring::{Done, Kind};
-use crate::socket::{Closing, Socket};
+use crate::socket::Socket;
 use runtime::buf::Sga;
 use runtime::limits::COMPLETIONS_PER_LOOK;
 use runtime::op::Direction;
@@ -37,7 +38,7 @@ impl Catcollar {
     /// One look.
     #[inline]
     pub(crate) fn advance(&mut self) {
-        if self.ring.is_due() {
+        if self.ring.is_due() && !self.receive_directly() {
             self.ring.refill();
             self.ring.enter();
         }
@@ -47,10 +48,21 @@ impl Catcollar {
     }
 
     fn collect(&mut self) {
-        for _ in 0..COMPLETIONS_PER_LOOK {
-            let Some(done) = self.ring.next() else { return };
+        let mut last = None;
+        for taken in 0..COMPLETIONS_PER_LOOK {
+            let Some(done) = self.ring.next() else {
+                self.alone = taken == 1;
+                self.lone = match last {
+                    Some(handle) if self.alone && self.ring.defers() => self.lone.came(handle),
+                    _ => Lone::Nobody,
+                };
+                return;
+            };
+            last = is_of_a_stream(&done).then_some(done.handle);
             self.complete(done);
         }
+        self.alone = false;
+        self.lone = Lone::Nobody;
     }
 
     #[inline]
@@ -65,7 +77,8 @@ impl Catcollar {
             Kind::Hangup => self.hung_up(&done),
             Kind::Accept => self.accepted(done),
             Kind::Connect => self.connect_moved(&done),
-            Kind::Linger => self.ended(handle),
+            Kind::Backlog => self.can_accept_more(&done),
+            Kind::Linger => self.paused(handle),
             Kind::Watch => self.watch = None,
         }
     }
@@ -75,7 +88,7 @@ impl Catcollar {
     pub(crate) fn ended(&mut self, handle: Handle) {
         let Ok(socket) = self.sockets.get(handle) else { return };
         socket.requests -= 1;
-        if socket.closing != Closing::Open {
+        if !socket.closing.is_open() {
             self.ended_late(handle);
         }
     }

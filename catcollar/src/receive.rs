@@ -9,21 +9,21 @@
 //! another event, which does not come. So another request waits for the peer to go.) So a socket that somebody pops from gets its bytes also while others hold all buffers.
 
 use crate::Catcollar;
+use crate::direct::stream_buffer;
 use crate::ring::{Done, Group, Memory, PAYLOAD_AT, Peer, Record, Ring};
-use crate::socket::{Closing, End, Socket};
+use crate::socket::{End, Socket};
 use core::task::Poll;
 use kernel::NOT_CONNECTED;
-use runtime::buf::{Buf, Pools, Sga};
+use runtime::buf::{Buf, Pool, Pools, Sga};
 use runtime::limits::{DATAGRAM_ROOM, RECEIVED_MAX, RECEIVED_PER_POP};
 use runtime::op::Datagram;
 use runtime::socket::Kind;
 use runtime::transport::{Handle, PopMode};
 use runtime::{Errno, Error, Result};
-use std::os::fd::AsFd;
 
 /// Up to so many bytes are copied out of the buffer that the kernel has filled, which then is free at once: a short message
 /// that an application keeps must not keep a large buffer.
-const COPY_MAX: usize = 1024;
+pub(crate) const COPY_MAX: usize = 1024;
 
 const ENDED: Error = Error::new(Errno::PIPE, "the peer has ended the stream, and its end was popped");
 const NO_BUFFER: Error = Error::new(Errno::NOBUFS, "no buffer for what has arrived; it is still there");
@@ -42,27 +42,30 @@ impl Socket {
     /// Makes a request, if there is none and something can come.
     #[inline]
     pub(crate) fn arm(&mut self, handle: Handle, ring: &mut Ring) {
-        if self.receiving.request.is_none() && self.receiving.end.is_none() && self.closing == Closing::Open {
+        if self.receiving.request.is_none() && self.receiving.end.is_none() && self.closing.is_open() {
             self.request(handle, ring);
         }
     }
 
     fn request(&mut self, handle: Handle, ring: &mut Ring) {
         let stream = self.is_stream();
-        let Some(kernel) = &self.kernel else { return };
-        let fd = kernel.as_fd();
+        self.enroll(ring);
         let group = if stream { Group::Streams } else { Group::Datagrams };
         let starved = core::mem::take(&mut self.receiving.starved);
+        let hangs = self.receiving.hangup.is_none();
+        let Some(on) = self.target() else { return };
         let many = ring.provides(group) && !starved && !self.receiving.hung && ring.has_buffers(group);
-        if many && stream && self.receiving.hangup.is_none() {
-            self.receiving.hangup = Some(ring.await_hangup(fd, handle));
+        let hangup = (many && stream && hangs).then(|| ring.await_hangup(on, handle));
+        let request = match (many, stream) {
+            (true, true) => ring.receive_many(on, handle),
+            (true, false) => ring.receive_datagrams(on, handle),
+            (false, _) => ring.await_readable(on, handle),
+        };
+        self.receiving.request = Some(request);
+        if hangup.is_some() {
+            self.receiving.hangup = hangup;
             self.requests += 1;
         }
-        self.receiving.request = Some(match (many, stream) {
-            (true, true) => ring.receive_many(fd, handle),
-            (true, false) => ring.receive_datagrams(fd, handle),
-            (false, _) => ring.await_readable(fd, handle),
-        });
         self.receiving.canceled = false;
         self.requests += 1;
     }
@@ -76,12 +79,16 @@ impl Socket {
                 // What came of an earlier datagram: the socket is as before.
                 self.receiving.failed = Some(error);
             }
-            _ => {
-                self.receiving.end.get_or_insert(End::Failed(error));
-                self.sending.failed.get_or_insert(error);
-            }
+            _ => self.broken(error),
         }
         false
+    }
+
+    /// The stream is broken.
+    #[cold]
+    pub(crate) fn broken(&mut self, error: Error) {
+        self.receiving.end.get_or_insert(End::Failed(error));
+        self.sending.failed.get_or_insert(error);
     }
 }
 
@@ -127,13 +134,14 @@ impl Catcollar {
         {
             return part(first, size.get(), &self.pools).map(Sga::from).map_err(|_| NO_BUFFER);
         }
-        let mut message = ready.pop_front().map_or_else(Sga::new, |first| small(first, &self.pools).into());
+        let mut message =
+            ready.pop_front().map_or_else(Sga::new, |first| small(first, &self.streams, &self.pools).into());
         if matches!(mode, PopMode::AtMost(_)) {
             return Ok(message);
         }
         for _ in 1..RECEIVED_PER_POP {
             let Some(next) = ready.pop_front() else { break };
-            message.push_back(small(next, &self.pools))?;
+            message.push_back(small(next, &self.streams, &self.pools))?;
         }
         Ok(message)
     }
@@ -221,18 +229,17 @@ impl Catcollar {
             return self.ended(handle);
         }
         let buf = if stream {
-            self.streams.alloc(self.streams.slot_size()).or_else(|_| self.pools.alloc(self.streams.slot_size()))
+            stream_buffer(&self.streams, &self.pools)
         } else {
             let size = PAYLOAD_AT + DATAGRAM_ROOM;
             let own = self.datagrams.as_ref().and_then(|pool| pool.alloc(size).ok());
             own.map_or_else(|| self.pools.alloc(size), Ok)
         };
-        if let (Ok(buf), Some(kernel)) = (buf, &socket.kernel) {
-            let fd = kernel.as_fd();
+        if let (Ok(buf), Some(on)) = (buf, socket.target()) {
             let request = if stream {
-                self.ring.receive_one(fd, handle, buf)
+                self.ring.receive_one(on, handle, buf)
             } else {
-                self.ring.receive_datagram(fd, handle, buf)
+                self.ring.receive_datagram(on, handle, buf)
             };
             socket.receiving.request = Some(request);
             socket.requests += 1;
@@ -314,10 +321,10 @@ fn keep(receiving: &mut crate::socket::Receiving, ring: &mut Ring, first: u16, l
     }
 }
 
-/// A short message gets a buffer of its size.
+/// A short message in one of the ring's buffers gets one of its size.
 #[inline]
-fn small(buf: Buf, pools: &Pools) -> Buf {
-    if buf.len() > COPY_MAX {
+fn small(buf: Buf, streams: &Pool, pools: &Pools) -> Buf {
+    if buf.len() > COPY_MAX || !buf.belongs_to(streams) {
         return buf;
     }
     pools.alloc_copy(&buf).unwrap_or(buf)

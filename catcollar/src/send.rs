@@ -4,18 +4,28 @@
 //! Of a stream's message the kernel takes what there is room for; the rest follows with another request. With `zero_copy`
 //! the kernel reads the memory after the send is done, until its second completion. A push is done with the first one if
 //! nobody but the ring has a view of the memory; else somebody could still write there, and the push is done with the second.
+//!
+//! The ring pays by handing over many requests with one call. A stream's message that would be handed over alone goes by
+//! `send(2)`, which is the shorter call; what that leaves goes by the ring. Whether it would be alone is guessed: the last look found a
+//! single completion, nothing else is queued, and it is the first message since.
 
 use crate::Catcollar;
 use crate::receive::errno;
-use crate::ring::{Done, Memory, Name};
-use crate::socket::{Sending, Sent};
+use crate::ring::{Done, Memory, Name, Target};
+use crate::socket::{Sending, Sent, pause};
 use core::task::Poll;
 use kernel::Socket as Kernel;
 use runtime::buf::Sga;
+use runtime::limits::UNIX_PAUSE_MAX;
 use runtime::socket::{Domain, Kind};
 use runtime::transport::Handle;
 use runtime::{Errno, Error, Result};
+use rustix::io::Errno as Os;
+use rustix::net::SendFlags;
 use std::os::fd::AsFd;
+
+/// Only what there is room for.
+const AT_ONCE: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::DONTWAIT);
 
 const CUT: Error = Error::new(Errno::IO, "the kernel took a part only");
 
@@ -65,16 +75,41 @@ impl Catcollar {
             && self.ring.features().zero_copy
             && kernel.kind() == Kind::Stream
             && kernel.domain() != Domain::Unix;
+        let mut taken = 0;
+        if core::mem::take(&mut self.alone)
+            && !zero_copy
+            && kernel.kind() == Kind::Stream
+            && !self.ring.has_queued()
+            && let Some(single) = message.as_single().filter(|single| !single.is_empty())
+        {
+            self.counters.system_calls += 1;
+            taken = match rustix::net::send(kernel, single, AT_ONCE) {
+                Ok(taken) => taken,
+                Err(Os::AGAIN | Os::INTR) => 0,
+                Err(errno) => {
+                    let error = Error::os(errno, "send");
+                    // As of a send that the ring has done.
+                    socket.sending.failed = (error.errno() == Errno::CONNRESET).then_some(error);
+                    return Poll::Ready(Err(error));
+                }
+            };
+            if taken == len {
+                drop(core::mem::take(message));
+                return Poll::Ready(Ok(()));
+            }
+        }
         let message = core::mem::take(message);
         let sole = zero_copy && message.iter().all(|segment| segment.ref_count() == 1);
+        let on = Target::new(kernel.as_fd(), socket.slot.as_ref());
         let request = if kernel.kind() == Kind::Datagram {
             let datagram = self.ring.datagram(message, to.as_ref());
-            self.ring.send_datagram(kernel.as_fd(), handle, datagram)
+            self.ring.send_datagram(on, handle, datagram)
         } else {
-            self.ring.send(kernel.as_fd(), handle, message, 0, to.as_ref(), zero_copy)
+            self.ring.send(on, handle, message, taken, to.as_ref(), zero_copy)
         };
         let failed = socket.sending.failed;
-        socket.sending = Sending { state: Sent::Going, request: Some(request), len, taken: 0, zero_copy, sole, failed };
+        socket.sending =
+            Sending { state: Sent::Going, request: Some(request), len, taken, pauses: 0, zero_copy, sole, failed };
         socket.requests += 1;
         socket.push_waits = true;
         Poll::Pending
@@ -155,8 +190,9 @@ impl Catcollar {
     fn wait_for_room(&mut self, handle: Handle, datagram: Memory) {
         let Ok(socket) = self.sockets.get(handle) else { return };
         let Some(kernel) = &socket.kernel else { return };
-        let silent = kernel.domain() == Domain::Unix;
-        socket.sending.request = Some(self.ring.await_room(kernel.as_fd(), handle, datagram, silent));
+        let time = (kernel.domain() == Domain::Unix).then(|| pause(socket.sending.pauses, UNIX_PAUSE_MAX));
+        socket.sending.pauses = socket.sending.pauses.saturating_add(1);
+        socket.sending.request = Some(self.ring.await_room(kernel.as_fd().into(), handle, datagram, time));
         socket.requests += 1;
     }
 
@@ -167,9 +203,9 @@ impl Catcollar {
         let wanted = socket.sending.request == Some(done.id);
         if wanted
             && socket.sending.state == Sent::Going
-            && let Some(kernel) = &socket.kernel
+            && let Some(on) = socket.target()
         {
-            socket.sending.request = Some(self.ring.send_datagram(kernel.as_fd(), done.handle, done.memory));
+            socket.sending.request = Some(self.ring.send_datagram(on, done.handle, done.memory));
             socket.requests += 1;
         } else {
             drop(self.ring.message_of(done.memory));
@@ -185,10 +221,10 @@ impl Catcollar {
     fn send_rest(&mut self, handle: Handle, memory: Memory) {
         let message = self.ring.message_of(memory);
         let Ok(socket) = self.sockets.get(handle) else { return };
-        let Some(kernel) = &socket.kernel else { return };
+        let Some(on) = socket.target() else { return };
         let Sending { taken, zero_copy, .. } = socket.sending;
         // A stream has one peer.
-        let request = self.ring.send(kernel.as_fd(), handle, message, taken, None, zero_copy);
+        let request = self.ring.send(on, handle, message, taken, None, zero_copy);
         socket.sending.request = Some(request);
         socket.requests += 1;
     }

@@ -18,6 +18,8 @@ pub struct Settings {
     pub sqpoll: Option<Duration>,
     /// How long the kernel polls a network device for a socket that waits (NAPI); zero: not at all.
     pub busy_poll: Duration,
+    /// Slots for registered descriptors; `None`: there are none.
+    pub registered_sockets: Option<u32>,
     /// Messages of at least so many bytes are sent without a copy; `None`: never.
     pub zero_copy: Option<usize>,
 }

@@ -5,12 +5,14 @@
 //! closed; so a completion never reaches another socket. Its descriptor stays open until no request uses it any more.
 
 use crate::ready::Ready;
-use crate::ring::Id;
+use crate::ring::{Id, Registered, Ring, Target};
+use core::time::Duration;
 use kernel::Socket as Kernel;
+use runtime::limits::UNIX_PAUSE;
 use runtime::transport::{Handle, QueueId};
 use runtime::{Errno, Error, Result};
 use std::collections::VecDeque;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 const GONE: Error = Error::new(Errno::BADF, "no such socket");
 
@@ -20,6 +22,9 @@ pub struct Socket {
     pub queue: QueueId,
     /// `None`: closed, and only what the kernel still has keeps the handle.
     pub kernel: Option<Kernel>,
+    /// Its slot among the registered descriptors, once it was asked for one and there was one.
+    pub slot: Option<Registered>,
+    pub asked: bool,
     /// Requests that use the descriptor.
     pub requests: u32,
     /// Sends without a copy whose memory the kernel still has.
@@ -32,6 +37,8 @@ pub struct Socket {
     pub accepting: Accepting,
     /// The connect that is under way.
     pub connecting: Option<Id>,
+    /// Pauses in a row that were in vain, while a connect waits for room in a backlog.
+    pub pauses: u8,
     /// Its close.
     pub closing: Closing,
     /// The push direction waits.
@@ -82,6 +89,8 @@ pub struct Sending {
     /// Bytes of the message, and those that the kernel has taken.
     pub len: usize,
     pub taken: usize,
+    /// Pauses in a row that were in vain, while a datagram waits for room.
+    pub pauses: u8,
     /// It goes without a copy, and nobody here can write to it meanwhile.
     pub zero_copy: bool,
     pub sole: bool,
@@ -114,18 +123,36 @@ pub struct Accepting {
     pub ready: VecDeque<OwnedFd>,
     /// What the next accept is told, once.
     pub failed: Option<Error>,
+    /// The kernel's requests do not do it here: they wait, and `accept4(2)` takes.
+    pub by_call: bool,
+    /// There were no descriptors or no memory: the next try comes after a pause.
+    pub short: bool,
 }
 
 /// How far a close has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default)]
 pub enum Closing {
     /// It is open.
     #[default]
     Open,
     /// It waits for its requests to end.
     Ending,
-    /// The end was sent; it waits until the peer has everything, or for this moment.
-    Lingering(runtime::time::Time),
+    /// The end was sent; it waits until the peer has everything, or for this moment. So many pauses were in vain.
+    Lingering(runtime::time::Time, u8),
+    /// Closed for the application; what the peer still sends is read away. So many pauses in a row were in vain.
+    Leaving(kernel::Draining, u8),
+}
+
+impl Closing {
+    /// Whether nobody has closed it.
+    pub const fn is_open(self) -> bool {
+        matches!(self, Self::Open)
+    }
+}
+
+/// How long to pause after so many pauses in vain: twice as long each time, up to `most`.
+pub fn pause(in_vain: u8, most: Duration) -> Duration {
+    UNIX_PAUSE.saturating_mul(1 << in_vain.min(16)).min(most)
 }
 
 impl Socket {
@@ -133,15 +160,33 @@ impl Socket {
         Self {
             queue,
             kernel: Some(kernel),
+            slot: None,
+            asked: false,
             requests: 0,
             held: 0,
             receiving: Receiving::default(),
             sending: Sending::default(),
             accepting: Accepting::default(),
             connecting: None,
+            pauses: 0,
             closing: Closing::Open,
             push_waits: false,
             pop_waits: false,
+        }
+    }
+
+    /// What its requests work on.
+    #[inline]
+    pub fn target(&self) -> Option<Target<'_>> {
+        self.kernel.as_ref().map(|kernel| Target::new(kernel.as_fd(), self.slot.as_ref()))
+    }
+
+    /// Asks for a slot, once: a socket that is received from is worth one.
+    #[inline]
+    pub fn enroll(&mut self, ring: &mut Ring) {
+        if !self.asked {
+            self.asked = true;
+            self.slot = self.kernel.as_ref().and_then(|kernel| ring.register(kernel.as_fd()));
         }
     }
 

@@ -5,9 +5,10 @@
 //! the calls do and what their completions mean; `progress` hands over requests and takes completions; `sleep` sleeps.
 
 use crate::Settings;
+use crate::direct::Lone;
 use crate::ring::{Features, Group, Id, Name, PAYLOAD_AT, Ring};
 use crate::socket::{Socket, Sockets};
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::task::Poll;
 use core::time::Duration;
 use kernel::Socket as Kernel;
@@ -16,7 +17,8 @@ use runtime::buf::{Pool, Pools, Sga};
 use runtime::limits::{DATAGRAM_BUFFERS, DATAGRAM_ROOM};
 use runtime::op::{Direction, Wakes};
 use runtime::reactor::{Event, Reactor};
-use runtime::socket::{Counters, Domain, Kind, OptionName, SocketOption};
+use runtime::socket::{Counters, Domain, Kind, MulticastInterface, OptionName, SocketOption};
+use runtime::tcp_info::TcpInfo;
 use runtime::transport::{Armed, Handle, PopMode, QueueId, Transport};
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
@@ -47,6 +49,10 @@ pub struct Catcollar {
     /// The bell rings.
     pub(crate) armed: bool,
     pub(crate) counters: Counters,
+    /// The last look found one completion and nothing else: what is pushed now would be handed over alone.
+    pub(crate) alone: bool,
+    /// Whose messages come alone.
+    pub(crate) lone: Lone,
 }
 
 impl Catcollar {
@@ -74,6 +80,11 @@ impl Catcollar {
         if ring.features().multishot_receive {
             ring.provide(Group::Streams, &streams)?;
         }
+        if settings.zero_copy.is_some() && ring.features().zero_copy {
+            let [small, large] = pools.slotted();
+            let registered = ring.register_memory(vec![small.clone(), large.clone(), streams.clone()]);
+            log::debug!("memory for sends without a copy is registered: {registered}");
+        }
         Ok(Self {
             ring,
             sockets: Sockets::new(),
@@ -88,6 +99,8 @@ impl Catcollar {
             watched: false,
             armed: false,
             counters: Counters::default(),
+            alone: false,
+            lone: Lone::default(),
         })
     }
 
@@ -191,9 +204,22 @@ impl Transport for Catcollar {
         self.kernel(handle)?.option(name)
     }
 
+    fn join_group(&mut self, handle: Handle, group: IpAddr, interface: MulticastInterface) -> Result<()> {
+        self.kernel(handle)?.change_membership(group, interface, true)
+    }
+
+    fn leave_group(&mut self, handle: Handle, group: IpAddr, interface: MulticastInterface) -> Result<()> {
+        self.kernel(handle)?.change_membership(group, interface, false)
+    }
+
+    fn tcp_info(&mut self, handle: Handle) -> Result<TcpInfo> {
+        self.kernel(handle)?.tcp_info()
+    }
+
     fn counters(&self) -> Counters {
         let mut counters = self.counters;
-        counters.system_calls += self.ring.counts().enters;
+        let counts = self.ring.counts();
+        counters.system_calls += counts.enters + counts.registers;
         counters
     }
 
@@ -260,11 +286,16 @@ impl Transport for Catcollar {
 
 impl Drop for Catcollar {
     fn drop(&mut self) {
+        // What was pushed is handed over first.
+        self.ring.enter();
+        let now = self.reactor.now();
         // What is still open is closed as its option says, but does not linger.
-        for socket in self.sockets.iter() {
-            if let Some(kernel) = socket.kernel.as_ref().filter(|kernel| kernel.linger() == Some(Duration::ZERO)) {
+        for kernel in self.sockets.iter().filter_map(|socket| socket.kernel.as_ref()) {
+            if kernel.linger() == Some(Duration::ZERO) {
                 // Where this fails there is no connection to reset.
                 let _ = kernel.reset_on_close();
+            } else {
+                let _ = kernel::Draining::begin(kernel, false, now);
             }
         }
     }

@@ -5,7 +5,7 @@ use crate::entry::{End, Entry};
 use crate::shared::Shared;
 use core::task::Poll;
 use kernel::{Connecting, Socket};
-use runtime::limits::{ACCEPT_PAUSE, UNIX_PAUSE};
+use runtime::limits::ACCEPT_PAUSE;
 use runtime::op::Direction;
 use runtime::socket::Kind;
 use runtime::transport::Handle;
@@ -29,6 +29,7 @@ impl Entry {
     pub fn start_over(&mut self) {
         self.ready = [true; 2];
         (self.hung, self.large, self.end, self.failed, self.skip) = (false, false, End::Open, None, 0);
+        self.pauses = 0;
     }
 
     /// What came of a connect.
@@ -41,12 +42,13 @@ impl Entry {
         match self.socket.connecting() {
             Ok(Connecting::Pending) => {}
             Ok(Connecting::Full) => {
-                if !shared.later(self, handle, UNIX_PAUSE) {
+                if !shared.pause(self, handle) {
                     return Poll::Ready(self.refused(Errno::AGAIN, handle, shared));
                 }
             }
             Ok(Connecting::Done) => {
                 shared.counters.connected += 1;
+                self.pauses = 0;
                 shared.no_deadline(self, handle);
                 self.set_ready(Direction::Push, true);
                 // Pops wait for this, too.

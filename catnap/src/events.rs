@@ -4,11 +4,10 @@
 //! A socket with news is in the list once. What waits of it is woken a few at a time, so that what was received is still in
 //! the cache when it is answered.
 
-use crate::entry::Entry;
+use crate::entry::{Closing, Entry};
 use crate::poller::EventFlags;
 use crate::transport::Catnap;
 use core::time::Duration;
-use kernel::dropped;
 use runtime::limits::{DEADLINES_PER_LOOK, SOCKETS_PER_LOOK};
 use runtime::op::{Direction, Wakes};
 use runtime::socket::Kind;
@@ -94,8 +93,8 @@ impl Catnap {
                     room = room.saturating_sub(1);
                 }
             }
-            if entry.has_landed() {
-                self.bury(handle);
+            if entry.closing == Closing::Orphan {
+                self.look_after(handle);
             }
         }
         self.shared.news.drain(..told);
@@ -119,11 +118,12 @@ impl Catnap {
         true
     }
 
-    /// A closed socket whose memory has come back.
+    /// A socket that is closed for the application.
     #[cold]
-    fn bury(&mut self, handle: Handle) {
-        self.shared.waiting -= 1;
-        drop(self.table.remove(handle));
+    fn look_after(&mut self, handle: Handle) {
+        if self.table.get(handle).is_ok_and(|entry| entry.look_after(handle, &mut self.shared)) {
+            drop(self.table.remove(handle));
+        }
     }
 
     /// Sockets that have to be looked at though nothing has happened.
@@ -152,7 +152,8 @@ impl Entry {
         if flags.contains(EventFlags::IN) {
             self.set_ready(Direction::Pop, true);
         }
-        if flags.contains(EventFlags::OUT) {
+        // A datagram that found no room at its receiver makes an edge of its own, which says nothing.
+        if flags.contains(EventFlags::OUT) && self.pauses == 0 {
             self.set_ready(Direction::Push, true);
         }
         if flags.intersects(EventFlags::HUP | EventFlags::RDHUP | EventFlags::ERR) {
@@ -165,14 +166,5 @@ impl Entry {
         // Of an error queue alone no end is to be expected.
         self.hung |= flags.intersects(EventFlags::HUP | EventFlags::RDHUP);
         self.ready = [true; 2];
-    }
-
-    /// Drops that were not known yet; asks the kernel.
-    pub fn new_drops(&self) -> u64 {
-        let known = self.dropped.get();
-        if let Ok(now) = dropped(&self.socket) {
-            self.dropped.set(now);
-        }
-        u64::from(self.dropped.get().wrapping_sub(known))
     }
 }

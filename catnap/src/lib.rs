@@ -12,10 +12,12 @@
 //!
 //! - `poller`: the epoll set, and how it and the reactor's sleep as one. `events`: what comes of it.
 //! - `table`, `entry`: the sockets. `connections`: connecting and accepting.
-//! - `receive`, `send`, `zero_copy`: the data. `close`: lingering, and memory that the kernel still reads.
+//! - `receive`, `send`, `zero_copy`: the data. `close`: lingering, and what is left to do
+//!   for sockets that are closed. `drops`: what the kernel has dropped.
 
 mod close;
 mod connections;
+mod drops;
 mod entry;
 mod events;
 mod poller;

@@ -100,24 +100,33 @@ impl Poller {
     }
 
     /// Takes events, waiting for the first at most `timeout` (`None`: for ever), and gives those of sockets to `take` by
-    /// name. A signal ends it early. Says how many `take` was given.
+    /// name. A signal ends it early.
     #[inline]
-    pub fn wait(&self, timeout: Option<Duration>, mut take: impl FnMut(u64, EventFlags)) -> usize {
+    pub fn wait(&self, timeout: Option<Duration>, mut take: impl FnMut(u64, EventFlags)) {
+        let mut give = |name, flags| {
+            if name != REACTOR {
+                take(name, flags);
+            }
+        };
+        match timeout {
+            Some(Duration::ZERO) => {
+                kernel::events_now(&self.epoll, |name, flags| give(name, EventFlags::from_bits_retain(flags)));
+            }
+            timeout => self.sleep(timeout, give),
+        }
+    }
+
+    #[inline(never)]
+    fn sleep(&self, timeout: Option<Duration>, mut give: impl FnMut(u64, EventFlags)) {
         let mut space = [MaybeUninit::<epoll::Event>::uninit(); SOCKETS_PER_LOOK];
         let timeout = timeout.map(|timeout| {
             let timeout = timeout.min(SLEEP_MAX);
             Timespec { tv_sec: timeout.as_secs().cast_signed(), tv_nsec: i64::from(timeout.subsec_nanos()) }
         });
         // An open set gives no error but EINTR.
-        let Ok((events, _)) = epoll::wait(&self.epoll, &mut space, timeout.as_ref()) else { return 0 };
-        let mut taken = 0;
+        let Ok((events, _)) = epoll::wait(&self.epoll, &mut space, timeout.as_ref()) else { return };
         for event in events {
-            let name = event.data.u64();
-            if name != REACTOR {
-                take(name, event.flags);
-                taken += 1;
-            }
+            give(event.data.u64(), event.flags);
         }
-        taken
     }
 }

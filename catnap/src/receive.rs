@@ -19,6 +19,7 @@ use rustix::io::{Errno as Os, retry_on_intr};
 use rustix::net::{RecvFlags, recv, recvfrom};
 
 const ENDED: Error = Error::new(Errno::PIPE, "the stream has ended, and a pop has said so");
+const TOO_LONG: Error = Error::new(Errno::MSGSIZE, "a datagram came that is longer than buffers can be here");
 const BROKEN: Error = Error::new(Errno::FAULT, "a new buffer has a second view");
 
 /// Bytes that go in front of a datagram, at most: the sender's address.
@@ -225,6 +226,9 @@ impl Entry {
             let (_, len) = retry_on_intr(|| recv(&self.socket, &mut [0_u8; 0][..], peek))
                 .map_err(|errno| Error::os(errno, "recv"))?;
             if len > UDP_MAX {
+                if len > shared.pools.longest() {
+                    return Err(self.too_long(shared));
+                }
                 return shared.pools.alloc(len);
             }
         }
@@ -232,6 +236,17 @@ impl Entry {
             Some(spare) if spare.len() == UDP_MAX => Ok(spare),
             _ => shared.pools.alloc(UDP_MAX),
         }
+    }
+
+    /// There never will be a buffer for the datagram that comes next: it is taken away, because nobody behind it would come
+    /// through.
+    #[cold]
+    fn too_long(&self, shared: &mut Shared) -> Error {
+        shared.called();
+        shared.counters.drops += 1;
+        // A datagram is taken as a whole, however little is read of it.
+        let _ = retry_on_intr(|| recv(&self.socket, &mut [0_u8; 0][..], RecvFlags::empty()));
+        TOO_LONG
     }
 }
 

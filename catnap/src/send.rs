@@ -7,7 +7,7 @@ use core::net::SocketAddr;
 use core::task::Poll;
 use kernel::address;
 use runtime::buf::{SGA_SEGMENTS_MAX, Sga};
-use runtime::limits::UNIX_PAUSE;
+use runtime::limits::UNIX_PAUSE_MAX;
 use runtime::op::Direction;
 use runtime::socket::{Domain, Kind};
 use runtime::transport::Handle;
@@ -100,7 +100,7 @@ impl Entry {
             return Poll::Ready(Err(error));
         }
         if self.skip != 0 {
-            advance(message, core::mem::take(&mut self.skip));
+            advance(message, core::mem::take(&mut self.skip) as usize);
         }
         if self.flies(message, shared) {
             return self.fly(message, shared);
@@ -111,13 +111,16 @@ impl Entry {
         let len = message.len();
         shared.called();
         match send_message(self, message) {
-            Ok(sent) if sent >= len => Poll::Ready(Ok(())),
+            Ok(sent) if sent >= len => {
+                self.pauses = 0;
+                Poll::Ready(Ok(()))
+            }
             Ok(sent) => {
                 advance(message, sent);
                 self.set_ready(Direction::Push, false);
                 Poll::Pending
             }
-            Err(errno) => self.not_sent(errno, handle, shared),
+            Err(errno) => self.not_sent(errno, false, handle, shared),
         }
     }
 
@@ -145,12 +148,15 @@ impl Entry {
         match retry_on_intr(|| send(&self.socket, bytes, SendFlags::NOSIGNAL)) {
             Ok(sent) if sent >= bytes.len() => Ok(true),
             Ok(sent) => {
-                self.skip = sent;
+                self.skip = sent as u32; // at most DIRECT_MAX
                 self.set_ready(Direction::Push, false);
                 Ok(false)
             }
             Err(Os::AGAIN) => {
-                self.set_ready(Direction::Push, false);
+                // The push of a datagram, which follows, asks again by itself, and says how it is to be waited for.
+                if self.socket.kind() == Kind::Stream {
+                    self.set_ready(Direction::Push, false);
+                }
                 Ok(false)
             }
             Err(errno) => Err(self.broken(errno)),
@@ -197,8 +203,11 @@ impl Entry {
                 sendmsg_addr(&self.socket, to, vector.slices(), &mut control, SendFlags::NOSIGNAL)
             });
             pushed = match sent {
-                Ok(_) => Poll::Ready(Ok(())),
-                Err(errno) => self.not_sent(errno, handle, shared),
+                Ok(_) => {
+                    self.pauses = 0;
+                    Poll::Ready(Ok(()))
+                }
+                Err(errno) => self.not_sent(errno, true, handle, shared),
             };
         }
         if pushed.is_pending() {
@@ -207,16 +216,20 @@ impl Entry {
         pushed
     }
 
+    /// A send failed; `named`: to an address. `Pending`: there was no room.
     #[cold]
-    fn not_sent(&mut self, errno: Os, handle: Handle, shared: &mut Shared) -> Poll<Result<()>> {
+    fn not_sent(&mut self, errno: Os, named: bool, handle: Handle, shared: &mut Shared) -> Poll<Result<()>> {
         if errno != Os::AGAIN {
+            self.pauses = 0;
             return Poll::Ready(Err(self.broken(errno)));
         }
         self.set_ready(Direction::Push, false);
-        // The kernel says when there is room in the socket's own buffer. Of room in the queue of a Unix datagram socket that
-        // this one is not connected to it says nothing.
-        let silent = self.socket.domain() == Domain::Unix && self.socket.kind() == Kind::Datagram;
-        if silent && !shared.later(self, handle, UNIX_PAUSE) {
+        if self.socket.domain() != Domain::Unix || self.socket.kind() != Kind::Datagram {
+            return Poll::Pending;
+        }
+        // Of room in the queue of a Unix datagram socket the kernel says nothing to one that is not connected to it.
+        let timed = if named { shared.pause(self, handle) } else { shared.later(self, handle, UNIX_PAUSE_MAX) };
+        if !timed {
             return Poll::Ready(Err(Error::os(errno, "sendto: the receiver's queue is full")));
         }
         Poll::Pending

@@ -7,6 +7,7 @@ use crate::settings::Settings;
 use runtime::Result;
 use runtime::buf::{Buf, Pools};
 use runtime::deadlines::Deadlines;
+use runtime::limits::{UNIX_PAUSE, UNIX_PAUSE_MAX};
 use runtime::op::Direction;
 use runtime::reactor::Reactor;
 use runtime::socket::Counters;
@@ -34,8 +35,6 @@ pub struct Shared {
     pub spare: Option<Buf>,
     /// The same for datagrams.
     pub spare_datagram: Option<Buf>,
-    /// Drops of sockets that are closed.
-    pub dropped: u64,
 }
 
 impl Shared {
@@ -55,7 +54,6 @@ impl Shared {
             typical: 0,
             spare: None,
             spare_datagram: None,
-            dropped: 0,
         })
     }
 
@@ -93,7 +91,19 @@ impl Shared {
     /// Looks at the socket again after a while, though nothing has happened. False: there is no timer left.
     pub fn later(&mut self, entry: &mut Entry, handle: Handle, after: core::time::Duration) -> bool {
         let at = self.reactor.now() + after;
+        self.until(entry, handle, at)
+    }
+
+    /// As [`later`](Self::later), at this time.
+    pub fn until(&mut self, entry: &mut Entry, handle: Handle, at: Time) -> bool {
         self.deadlines.set(handle, &mut entry.deadline, Some(at)).is_ok()
+    }
+
+    /// Looks at a Unix socket again after a pause, which is twice as long as the one before it. False: there is no timer left.
+    pub fn pause(&mut self, entry: &mut Entry, handle: Handle) -> bool {
+        let pause = UNIX_PAUSE.saturating_mul(1 << entry.pauses.min(7)).min(UNIX_PAUSE_MAX);
+        entry.pauses = entry.pauses.saturating_add(1);
+        self.later(entry, handle, pause)
     }
 
     /// It has no deadline any more.

@@ -2,22 +2,22 @@
 //! Kernel sockets as a [`Transport`]: each call finds its socket; events find those who wait.
 
 use crate::close::{Ending, closed};
+use crate::drops::Drops;
 use crate::entry::{End, Entry};
 use crate::settings::Settings;
 use crate::shared::Shared;
 use crate::table::Table;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::task::Poll;
 use core::time::Duration;
 use kernel::{NOT_CONNECTED, Socket};
 use runtime::buf::{Buf, Pools, Sga};
-use runtime::limits::DROPS_PER_READING;
 use runtime::op::{Direction, Wakes};
 use runtime::reactor::{Event, Reactor};
-use runtime::socket::{Counters, Domain, Kind, OptionName, SocketOption};
+use runtime::socket::{Counters, Domain, Kind, MulticastInterface, OptionName, SocketOption};
+use runtime::tcp_info::TcpInfo;
 use runtime::transport::{Armed, Handle, PopMode, QueueId, Transport};
 use runtime::{Errno, Error, Result};
-use std::cell::Cell;
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 
@@ -34,8 +34,7 @@ pub struct Catnap {
     pub(crate) collected: bool,
     /// Looks with few who wait.
     pub(crate) guesses: u32,
-    /// Which sockets' drops the next reading of the counters asks for first.
-    asked: Cell<usize>,
+    drops: Drops,
 }
 
 impl Catnap {
@@ -45,7 +44,7 @@ impl Catnap {
     /// From the kernel: `EMFILE`, `ENFILE`, `ENOMEM`.
     pub fn new(settings: Settings, reactor: &Rc<Reactor>, pools: Pools, token: u64) -> Result<Self> {
         let shared = Shared::new(settings, reactor, pools, token)?;
-        Ok(Self { table: Table::default(), shared, collected: false, guesses: 0, asked: Cell::new(0) })
+        Ok(Self { table: Table::default(), shared, collected: false, guesses: 0, drops: Drops::default() })
     }
 
     fn entry(&mut self, handle: Handle) -> Result<(&mut Entry, &mut Shared)> {
@@ -90,6 +89,7 @@ impl Transport for Catnap {
                 drop(self.table.remove(handle));
                 return Err(error);
             }
+            self.drops.add(handle);
         }
         Ok(handle)
     }
@@ -178,26 +178,21 @@ impl Transport for Catnap {
         self.table.get(handle)?.socket.option(name)
     }
 
+    fn join_group(&mut self, handle: Handle, group: IpAddr, interface: MulticastInterface) -> Result<()> {
+        self.table.get(handle)?.socket.change_membership(group, interface, true)
+    }
+
+    fn leave_group(&mut self, handle: Handle, group: IpAddr, interface: MulticastInterface) -> Result<()> {
+        self.table.get(handle)?.socket.change_membership(group, interface, false)
+    }
+
+    fn tcp_info(&mut self, handle: Handle) -> Result<TcpInfo> {
+        self.table.get(handle)?.socket.tcp_info()
+    }
+
     fn counters(&self) -> Counters {
-        let slots = self.table.slots();
-        let datagrams = |slot| self.table.at(slot).filter(|entry| entry.socket.kind() == Kind::Datagram);
-        // A reading must not cost what there might be: the others are asked next time.
-        let first = self.asked.get();
-        let (mut asked, mut next) = (0, first);
-        for step in 0..slots {
-            let slot = (first + step) % slots;
-            if asked == DROPS_PER_READING {
-                break;
-            }
-            if let Some(entry) = datagrams(slot) {
-                let _ = entry.new_drops();
-                asked += 1;
-            }
-            next = slot + 1;
-        }
-        self.asked.set(next);
-        let open: u64 = (0..slots).filter_map(datagrams).map(|entry| u64::from(entry.dropped.get())).sum();
-        Counters { drops: self.shared.dropped + open, ..self.shared.counters }
+        let drops = self.drops.read(|handle| self.table.at(handle).map(|entry| &entry.socket));
+        Counters { drops: drops + self.shared.counters.drops, ..self.shared.counters }
     }
 
     #[inline]
@@ -302,10 +297,8 @@ impl Transport for Catnap {
         let ending = entry.close(handle, shared);
         if ending == Ending::Closed
             && let Some(entry) = self.table.remove(handle)
-            && entry.socket.kind() == Kind::Datagram
         {
-            let _ = entry.new_drops();
-            self.shared.dropped += u64::from(entry.dropped.get());
+            self.drops.remove(handle, &entry.socket);
         }
         closed(ending)
     }
@@ -368,8 +361,10 @@ impl Transport for Catnap {
 
 impl Drop for Catnap {
     fn drop(&mut self) {
+        let now = self.shared.reactor.now();
         // The kernel sends what was pushed all the same; what it still reads for that must not become somebody else's memory.
         for mut entry in self.table.drain() {
+            entry.leave(now);
             entry.reap(&mut self.shared);
             if let Some(flights) = entry.flights.take() {
                 flights.leak();

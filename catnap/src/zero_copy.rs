@@ -5,7 +5,7 @@
 //! the message is held here, whatever becomes of the push and of the socket, and the push is not complete: the application
 //! may write to its memory again afterwards. One push at a time is under way; those that were given up stay behind it.
 
-use crate::entry::{Closing, Entry};
+use crate::entry::Entry;
 use crate::send::Vector;
 use crate::shared::Shared;
 use core::task::Poll;
@@ -154,11 +154,6 @@ impl Entry {
             // The push has nothing to send any more: it is complete.
             self.set_ready(Direction::Push, true);
         }
-    }
-
-    /// Whether the socket is closed and the kernel has done with its memory.
-    pub fn has_landed(&self) -> bool {
-        self.closing == Closing::Orphan && !self.flights.as_ref().is_some_and(|flights| flights.is_busy())
     }
 }
 

@@ -5,9 +5,12 @@
 //! Linux does otherwise (or does silently, such as binding by itself) is decided by [`Socket`], before the kernel is asked.
 
 pub mod address;
+mod draining;
+mod group;
 pub mod option;
 mod raw;
 mod socket;
 
-pub use raw::{Done, ZERO_COPY, dropped, enable_zero_copy, taken, unsent};
-pub use socket::{Connecting, NOT_CONNECTED, Socket};
+pub use draining::{Drained, Draining};
+pub use raw::{Done, ZERO_COPY, dropped, enable_zero_copy, events_now, taken, unsent};
+pub use socket::{Connecting, NOT_CONNECTED, Socket, is_of_one_connection, is_shortage};

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The calls that rustix does not have: `MSG_ZEROCOPY` and its error queue (Documentation/networking/msg_zerocopy.rst),
-//! `SIOCOUTQ` (`tcp(7)`), `SO_MEMINFO`, and the bytes of an address. The only unsafe code of the crate.
+//! `SIOCOUTQ` and reading away (`tcp(7)`), `UDP_SEGMENT` (`udp(7)`), `SO_MEMINFO`, `TCP_INFO`, a look at an epoll set, and the bytes of an address. The only unsafe code of
+//! the crate.
 
 use core::mem::{MaybeUninit, size_of};
 use core::{ptr, slice};
+use runtime::limits::SOCKETS_PER_LOOK;
+use runtime::tcp_info::{LINUX_LEN, TcpInfo};
 use runtime::{Error, Result};
 use rustix::net::{SendFlags, SocketAddrAny};
 use std::os::fd::{AsFd, AsRawFd};
@@ -16,6 +19,11 @@ const ORIGIN_ZERO_COPY: u8 = 5;
 /// The words of `SO_MEMINFO`, one of which counts drops.
 const MEMINFO_WORDS: usize = 9;
 const MEMINFO_DROPS: usize = 8;
+/// [`SOCKETS_PER_LOOK`], as the kernel takes it.
+const ROOM: u8 = SOCKETS_PER_LOOK as u8;
+const _: () = assert!(ROOM as usize == SOCKETS_PER_LOOK);
+/// Bytes that are read away with one call.
+const DISCARDED_MAX: usize = 16 << 10;
 /// Room for the control message of one notification: its header, `sock_extended_err`, and an address behind it.
 const CONTROL_WORDS: usize = 16;
 
@@ -52,6 +60,61 @@ pub fn enable_zero_copy(fd: impl AsFd) -> Result<()> {
         )
     };
     if done == 0 { Ok(()) } else { Err(error("setsockopt: SO_ZEROCOPY")) }
+}
+
+/// `UDP_SEGMENT` of `udp(7)`: what is sent leaves as datagrams of so many bytes; 0: as one.
+///
+/// # Errors
+/// `ENOPROTOOPT` no UDP socket, or the kernel cannot.
+pub(crate) fn set_segment_size(fd: impl AsFd, size: u16) -> Result<()> {
+    let size = libc::c_int::from(size);
+    // SAFETY: an option whose value is an int, which is read only during the call.
+    let done = unsafe {
+        libc::setsockopt(
+            fd.as_fd().as_raw_fd(),
+            libc::SOL_UDP,
+            libc::UDP_SEGMENT,
+            (&raw const size).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    if done == 0 { Ok(()) } else { Err(error("setsockopt: UDP_SEGMENT")) }
+}
+
+/// What [`set_segment_size`] has set.
+///
+/// # Errors
+/// As there.
+pub(crate) fn segment_size(fd: impl AsFd) -> Result<u16> {
+    let mut size: libc::c_int = 0;
+    let mut len = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: an option whose value is an int; both are written to during the call only, and are as long as they say.
+    let done = unsafe {
+        libc::getsockopt(fd.as_fd().as_raw_fd(), libc::SOL_UDP, libc::UDP_SEGMENT, (&raw mut size).cast(), &raw mut len)
+    };
+    // The kernel takes no larger one.
+    if done == 0 { Ok(u16::try_from(size).unwrap_or(u16::MAX)) } else { Err(error("getsockopt: UDP_SEGMENT")) }
+}
+
+/// `TCP_INFO` of `tcp(7)`.
+///
+/// # Errors
+/// From `getsockopt(2)`.
+pub(crate) fn tcp_info(fd: impl AsFd) -> Result<TcpInfo> {
+    let mut bytes = [0_u8; LINUX_LEN];
+    let mut len = LINUX_LEN as libc::socklen_t;
+    // SAFETY: the kernel writes no more than `len` bytes, which are there.
+    let done = unsafe {
+        libc::getsockopt(
+            fd.as_fd().as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            bytes.as_mut_ptr().cast(),
+            &raw mut len,
+        )
+    };
+    // What an older kernel does not write is zero.
+    if done == 0 { Ok(TcpInfo::from_linux(&bytes)) } else { Err(error("getsockopt: TCP_INFO")) }
 }
 
 /// Sends with [`ZERO_COPY`] that the kernel has done with, by their numbers: each send that succeeded has one, from 0 on,
@@ -152,6 +215,45 @@ pub fn unsent(fd: impl AsFd) -> Result<usize> {
     Ok(usize::try_from(bytes).unwrap_or(0))
 }
 
+/// Gives `take` what an epoll set has now, a name and `EPOLL*` flags each, for [`SOCKETS_PER_LOOK`] descriptors at most. By
+/// `epoll_wait(2)`: `epoll_pwait2(2)` also copies a time and sets signals, which a server that looks all the time pays for.
+#[inline]
+pub fn events_now(epoll: impl AsFd, mut take: impl FnMut(u64, u32)) {
+    let mut space = [const { MaybeUninit::<libc::epoll_event>::uninit() }; SOCKETS_PER_LOOK];
+    let (events, room) = (space.as_mut_ptr().cast(), libc::c_int::from(ROOM));
+    // SAFETY: the kernel writes no more than there is room for.
+    let found = unsafe { libc::epoll_wait(epoll.as_fd().as_raw_fd(), events, room, 0) };
+    // An open set gives no error but EINTR.
+    for event in space.iter().take(usize::try_from(found).unwrap_or(0)) {
+        // SAFETY: the kernel has written so many of them.
+        let event = unsafe { event.assume_init_read() };
+        take(event.u64, event.events);
+    }
+}
+
+/// Reads away up to `most` bytes of a stream; of TCP the kernel does not even copy them. `Some(0)` is its end, `None`: there is
+/// nothing now.
+///
+/// # Errors
+/// From `recv(2)`.
+pub fn discard(fd: impl AsFd, most: usize) -> Result<Option<usize>> {
+    let mut space = [MaybeUninit::<u8>::uninit(); DISCARDED_MAX];
+    let most = most.min(DISCARDED_MAX);
+    let flags = libc::MSG_TRUNC | libc::MSG_DONTWAIT;
+    loop {
+        // SAFETY: the kernel writes no more than `most` bytes, for which there is room, and nobody reads them.
+        let read = unsafe { libc::recv(fd.as_fd().as_raw_fd(), space.as_mut_ptr().cast(), most, flags) };
+        if let Ok(read) = usize::try_from(read) {
+            return Ok(Some(read));
+        }
+        match last_errno() {
+            rustix::io::Errno::AGAIN => return Ok(None),
+            rustix::io::Errno::INTR => {}
+            _ => return Err(error("recv")),
+        }
+    }
+}
+
 /// What a socket has dropped because its receive buffer was full; goes round at 2^32.
 ///
 /// # Errors
@@ -220,6 +322,34 @@ mod tests {
             }
             assert!(tries < TRIES, "it waits for nobody");
             std::thread::sleep(NAP);
+        }
+    }
+
+    #[test]
+    fn streams_are_read_away() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (tcp, _) = listener.accept().unwrap();
+        let (unix, mut other) = std::os::unix::net::UnixStream::pair().unwrap();
+        assert_eq!((discard(&tcp, 10).unwrap(), discard(&unix, 10).unwrap()), (None, None));
+        for (near, far) in [(tcp.as_fd(), &mut peer as &mut dyn Write), (unix.as_fd(), &mut other)] {
+            far.write_all(&vec![7; 100_000]).unwrap();
+            let (mut left, mut tries) = (99_990, 0);
+            while left > 0 {
+                left -= discard(near, left).unwrap().unwrap_or(0);
+                tries += 1;
+                assert!(tries < TRIES, "{left} bytes do not come");
+                std::thread::sleep(NAP);
+            }
+        }
+        drop((peer, other));
+        for mut near in
+            [&tcp as &dyn AsFd, &unix].map(|fd| std::fs::File::from(fd.as_fd().try_clone_to_owned().unwrap()))
+        {
+            let mut rest = Vec::new();
+            near.read_to_end(&mut rest).unwrap();
+            assert_eq!(rest, [7; 10], "no more was taken than was asked for");
+            assert_eq!(discard(&near, 10).unwrap(), Some(0));
         }
     }
 

@@ -14,12 +14,13 @@
 mod names;
 
 use crate::address::{check_destination, check_family, internet, unix};
-use crate::option;
-use core::net::SocketAddr;
+use crate::{group, option, raw};
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use names::peer_of;
 use runtime::limits::ABORTED_PER_ACCEPT;
-use runtime::socket::{Domain, Kind, OptionName, SocketOption};
+use runtime::socket::{Domain, Kind, MulticastInterface, OptionName, SocketOption};
+use runtime::tcp_info::TcpInfo;
 use runtime::{Errno, Error, Result};
 use rustix::io::Errno as Os;
 use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
@@ -51,22 +52,25 @@ enum Peer {
     Unix,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Idle,
     Listening,
-    Connecting(Peer),
-    Connected(Peer),
+    Connecting,
+    Connected,
 }
 
-/// A non-blocking kernel socket and its state.
+/// A non-blocking kernel socket and its state. What sends and receives ask for stands first.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Socket {
     fd: OwnedFd,
     domain: Domain,
     kind: Kind,
     bound: bool,
     state: State,
+    /// While it connects or is connected.
+    peer: Option<Peer>,
     linger: Option<Duration>,
 }
 
@@ -92,7 +96,7 @@ impl Socket {
             // What `net.ipv6.bindv6only` says is for programs that do not say it themselves.
             sockopt::set_ipv6_v6only(&fd, false).map_err(|errno| Error::os(errno, "setsockopt: IPV6_V6ONLY"))?;
         }
-        Ok(Self { fd, domain, kind, bound: false, state: State::Idle, linger: None })
+        Ok(Self { fd, domain, kind, bound: false, state: State::Idle, peer: None, linger: None })
     }
 
     /// The socket of a connection that `listener` has accepted; `peer` as the accept gave it, and asked of the kernel if it
@@ -107,7 +111,7 @@ impl Socket {
             None => Peer::Internet(peer_of(fd.as_fd())?),
         };
         let Self { domain, kind, linger, .. } = *listener;
-        Ok(Self { fd, domain, kind, bound: true, state: State::Connected(peer), linger })
+        Ok(Self { fd, domain, kind, bound: true, state: State::Connected, peer: Some(peer), linger })
     }
 
     /// The socket's family.
@@ -128,14 +132,14 @@ impl Socket {
     #[inline]
     #[must_use]
     pub const fn is_connected(&self) -> bool {
-        matches!(self.state, State::Connected(_))
+        matches!(self.state, State::Connected)
     }
 
     /// Whether a connect is under way.
     #[inline]
     #[must_use]
     pub const fn is_connecting(&self) -> bool {
-        matches!(self.state, State::Connecting(_))
+        matches!(self.state, State::Connecting)
     }
 
     /// Whether it listens.
@@ -191,10 +195,10 @@ impl Socket {
                 return Err(Error::new(Errno::DESTADDRREQ, "the socket has no address to listen at: bind it"));
             }
             State::Idle => {}
-            State::Listening | State::Connecting(_) => {
+            State::Listening | State::Connecting => {
                 return Err(Error::new(Errno::ADDRINUSE, "the socket listens or connects already"));
             }
-            State::Connected(_) => return Err(Error::new(Errno::INVAL, "the socket is connected")),
+            State::Connected => return Err(Error::new(Errno::INVAL, "the socket is connected")),
         }
         let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
         net::listen(&self.fd, backlog).map_err(|errno| Error::os(errno, "listen"))?;
@@ -246,10 +250,10 @@ impl Socket {
         match self.state {
             State::Idle => Ok(()),
             State::Listening => Err(Error::new(Errno::OPNOTSUPP, "the socket listens")),
-            State::Connecting(_) => Err(Error::new(Errno::ALREADY, "a connect is under way")),
+            State::Connecting => Err(Error::new(Errno::ALREADY, "a connect is under way")),
             // A datagram socket can be given another peer at any time.
-            State::Connected(_) if self.kind == Kind::Datagram => Ok(()),
-            State::Connected(_) => Err(Error::new(Errno::ISCONN, "the socket is connected")),
+            State::Connected if self.kind == Kind::Datagram => Ok(()),
+            State::Connected => Err(Error::new(Errno::ISCONN, "the socket is connected")),
         }
     }
 
@@ -281,12 +285,12 @@ impl Socket {
 
     fn begin(&mut self, to: &impl net::addr::SocketAddrArg, peer: Peer) -> Result<()> {
         if self.kind == Kind::Stream {
-            self.state = State::Connecting(peer);
+            (self.state, self.peer) = (State::Connecting, Some(peer));
             return Ok(());
         }
         // Nobody has to answer. If it cannot be done, the socket keeps the peer that it had.
         net::connect(&self.fd, to).map_err(|errno| Error::os(errno, "connect"))?;
-        self.state = State::Connected(self.known(peer));
+        (self.state, self.peer) = (State::Connected, Some(self.known(peer)));
         Ok(())
     }
 
@@ -303,10 +307,10 @@ impl Socket {
     /// # Errors
     /// `ENOTCONN` no connect was begun; all those of `connect(2)`.
     pub fn connecting(&mut self) -> Result<Connecting> {
-        let asked = match &self.state {
-            State::Connected(_) => return Ok(Connecting::Done),
-            State::Connecting(Peer::Internet(to)) => net::connect(&self.fd, to),
-            State::Connecting(Peer::Path(name)) => net::connect(&self.fd, &unix(name)?),
+        let asked = match (self.state, &self.peer) {
+            (State::Connected, _) => return Ok(Connecting::Done),
+            (State::Connecting, Some(Peer::Internet(to))) => net::connect(&self.fd, to),
+            (State::Connecting, Some(Peer::Path(name))) => net::connect(&self.fd, &unix(name)?),
             _ => return Err(NOT_CONNECTED),
         };
         match asked {
@@ -325,10 +329,9 @@ impl Socket {
     /// # Errors
     /// `outcome` itself.
     pub fn connect_ended(&mut self, outcome: Result<()>) -> Result<()> {
-        if let State::Connecting(peer) = core::mem::replace(&mut self.state, State::Idle)
-            && outcome.is_ok()
-        {
-            self.state = State::Connected(self.known(peer));
+        let (state, peer) = (core::mem::replace(&mut self.state, State::Idle), self.peer.take());
+        if let (State::Connecting, Some(peer), Ok(())) = (state, peer, outcome) {
+            (self.state, self.peer) = (State::Connected, Some(self.known(peer)));
         }
         outcome
     }
@@ -338,7 +341,7 @@ impl Socket {
         if !self.is_connecting() {
             return;
         }
-        self.state = State::Idle;
+        (self.state, self.peer) = (State::Idle, None);
         // A connection that has come about meanwhile is reset. Where this is not known (Unix), nothing was under way.
         let _ = net::connect_unspec(&self.fd);
         // What became of the old one is no news for the next.
@@ -374,7 +377,7 @@ impl Socket {
 
     /// Resets the connection now; what was sent and not acknowledged is dropped.
     pub fn reset(&mut self) {
-        self.state = State::Idle;
+        (self.state, self.peer) = (State::Idle, None);
         // It can fail only where there is no connection.
         let _ = net::connect_unspec(&self.fd);
     }
@@ -394,6 +397,27 @@ impl Socket {
     pub fn option(&self, name: OptionName) -> Result<SocketOption> {
         option::get(self.fd.as_fd(), self.domain, self.kind, self.linger, name)
     }
+
+    /// Makes it a member of a group, or ends that.
+    ///
+    /// # Errors
+    /// `ENOPROTOOPT` no UDP socket, `EAFNOSUPPORT`, `ENODEV`; what the kernel says: `EADDRINUSE` a member already, `EADDRNOTAVAIL` no
+    /// member, `ENODEV`, `ENOBUFS`.
+    pub fn change_membership(&mut self, group: IpAddr, interface: MulticastInterface, join: bool) -> Result<()> {
+        group::change(self.fd.as_fd(), (self.domain, self.kind), group, interface, join)
+    }
+
+    /// How its connection fares: `TCP_INFO` of `tcp(7)`.
+    ///
+    /// # Errors
+    /// `ENOPROTOOPT` the socket is not TCP's.
+    pub fn tcp_info(&self) -> Result<TcpInfo> {
+        const NO_TCP: Error = Error::new(Errno::NOPROTOOPT, "the socket is not one of TCP");
+        match (self.domain, self.kind) {
+            (Domain::V4 | Domain::V6, Kind::Stream) => raw::tcp_info(self.fd.as_fd()),
+            _ => Err(NO_TCP),
+        }
+    }
 }
 
 impl AsFd for Socket {
@@ -404,7 +428,8 @@ impl AsFd for Socket {
 }
 
 /// Errors of `accept(2)` that are about the one connection that would have been taken, and not about the listener.
-const fn is_of_one_connection(errno: Os) -> bool {
+#[must_use]
+pub const fn is_of_one_connection(errno: Os) -> bool {
     matches!(
         errno,
         Os::INTR
@@ -419,6 +444,12 @@ const fn is_of_one_connection(errno: Os) -> bool {
             | Os::OPNOTSUPP
             | Os::PERM
     )
+}
+
+/// Errors of `accept(2)` after which the connection waits on, until there are descriptors or memory for it.
+#[must_use]
+pub const fn is_shortage(errno: Os) -> bool {
+    matches!(errno, Os::MFILE | Os::NFILE | Os::NOBUFS | Os::NOMEM)
 }
 
 #[cfg(test)]

@@ -23,11 +23,13 @@ pub enum Kind {
     Room,
     /// Accepts connections.
     Accept,
+    /// Waits until a connection can be accepted, or for a moment after which that is tried again.
+    Backlog,
     /// Waits until the peer of a stream has gone, or has ended it.
     Hangup,
     /// Waits until a connect has ended, or for a moment after which it is tried again.
     Connect,
-    /// Waits for a moment, to look whether a closed socket has sent everything.
+    /// Waits for a moment, to look whether a closed socket has sent everything, or what its peer still sends.
     Linger,
     /// Watches another descriptor while this thread sleeps in the ring.
     Watch,

@@ -2,6 +2,7 @@
 //! The ring: requests go in, completions come out; `io_uring(7)`.
 //!
 //! - `setup`: which ring this kernel gives. `request`: the requests, one call each.
+//! - `enter`: the system call. `files`: registered descriptors. `regions`: registered memory.
 //! - `flight`: what is in flight, with its memory. `provided`: buffers that the kernel takes. `name`: socket
 //!   addresses. `record`: datagrams with their senders.
 //! - here: `io_uring_enter(2)`, completions, sleeping, and the end.
@@ -12,13 +13,17 @@
 //! What must always hold: the kernel has no memory but that of `flights` and of `groups`, and both outlive what is in
 //! flight: the end cancels everything and waits; what does not end in time is leaked.
 
+mod enter;
+mod files;
 mod flight;
 mod name;
 mod provided;
 mod record;
+mod regions;
 mod request;
 mod setup;
 
+pub use files::{Registered, Target};
 pub use flight::{Id, Kind, Memory};
 pub use name::{Name, Peer};
 pub use record::{PAYLOAD_AT, Record};
@@ -31,10 +36,12 @@ use name::NAME_MAX;
 use crate::Settings;
 use core::mem::ManuallyDrop;
 use core::time::Duration;
+use files::Files;
 use flight::{Flights, Header};
-use io_uring::types::{CancelBuilder, SubmitArgs, Timespec};
+use io_uring::types::CancelBuilder;
 use io_uring::{EnterFlags, IoUring, cqueue, squeue};
 use provided::Provided;
+use regions::Regions;
 use runtime::buf::{Buf, Pool};
 use runtime::{Errno, Error, Result};
 use rustix::event::{EventfdFlags, eventfd};
@@ -79,6 +86,13 @@ pub struct Done {
 }
 
 impl Done {
+    /// What a kernel might say of an accept.
+    #[cfg(test)]
+    pub fn of_accept(id: Id, handle: u32, result: i32) -> Self {
+        let (kind, memory) = (Kind::Accept, Memory::None);
+        Self { id, kind, handle, result, more: false, released: false, buffer: None, memory }
+    }
+
     /// The descriptor of a connection that was accepted; once.
     pub fn descriptor(&mut self) -> Option<OwnedFd> {
         if self.kind != Kind::Accept || self.result < 0 {
@@ -97,6 +111,8 @@ pub struct Counts {
     pub enters: u64,
     /// Requests.
     pub requests: u64,
+    /// Calls of `io_uring_register` for single sockets.
+    pub registers: u64,
     /// Completions.
     pub completions: u64,
     /// Times at which the kernel kept completions because the queue was full.
@@ -108,6 +124,11 @@ pub struct Ring {
     io: ManuallyDrop<IoUring>,
     flights: ManuallyDrop<Flights>,
     groups: ManuallyDrop<[Option<Provided>; 2]>,
+    /// Memory that is sent without being looked up each time.
+    regions: ManuallyDrop<Option<Regions>>,
+    /// Descriptors that are not looked up each time.
+    files: Option<Files>,
+    name: enter::Name,
     /// What a `recvmsg` of many datagrams reads its sizes from.
     datagrams: ManuallyDrop<Box<Header>>,
     /// Requests that found the queue full, in order.
@@ -119,7 +140,6 @@ pub struct Ring {
     queued: u32,
     bell: Option<OwnedFd>,
     sqpoll: bool,
-    #[cfg(test)]
     setup: Setup,
     features: Features,
     counts: Counts,
@@ -133,21 +153,30 @@ impl Ring {
     pub fn new(settings: &Settings, first: usize, allowed: Features) -> Result<Self> {
         let (io, setup, features) = setup::open(settings, first)?;
         log::debug!("io_uring: {setup:?}, {features:?}");
+        let features = features.and(allowed);
+        let fd = io.as_raw_fd();
+        // The kernel's submission thread is woken by the descriptor.
+        let by_index = features.registered_ring && settings.sqpoll.is_none();
+        let name = if by_index { enter::Name::register(fd) } else { enter::Name::Descriptor(fd) };
+        let slots = settings.registered_sockets.filter(|_| features.registered_files);
+        let files = slots.and_then(|slots| Files::new(&io, slots));
         let mut datagrams = Header::new();
         datagrams.message.msg_namelen = NAME_MAX as u32;
         Ok(Self {
             io: ManuallyDrop::new(io),
             flights: ManuallyDrop::new(Flights::new()),
             groups: ManuallyDrop::new([None, None]),
+            regions: ManuallyDrop::new(None),
+            files,
+            name,
             datagrams: ManuallyDrop::new(datagrams),
             backlog: VecDeque::new(),
             spare: Vec::new(),
             queued: 0,
             bell: None,
             sqpoll: settings.sqpoll.is_some(),
-            #[cfg(test)]
             setup,
-            features: features.and(allowed),
+            features,
             counts: Counts::default(),
         })
     }
@@ -178,7 +207,8 @@ impl Ring {
         if self.bell.is_none() {
             let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
                 .map_err(|errno| Error::os(errno, "eventfd"))?;
-            self.io.submitter().register_eventfd(bell.as_raw_fd()).map_err(|error| setup::refused(&error))?;
+            let registered = self.io.submitter().register_eventfd(bell.as_raw_fd());
+            registered.map_err(|error| setup::refused(&error, "io_uring_register: IORING_REGISTER_EVENTFD"))?;
             self.bell = Some(bell);
         }
         self.bell.as_ref().map(AsFd::as_fd).ok_or(Error::new(Errno::BADF, "no eventfd"))
@@ -199,9 +229,38 @@ impl Ring {
         let (address, entries) = provided.memory();
         // SAFETY: the ring of buffers stays where it is until the end, which unregisters it first, or leaks it.
         let registered = unsafe { self.io.submitter().register_buf_ring_with_flags(address, entries, group as u16, 0) };
-        registered.map_err(|error| setup::refused(&error))?;
+        registered.map_err(|error| setup::refused(&error, "io_uring_register: IORING_REGISTER_PBUF_RING"))?;
         self.groups[group as usize].insert(provided).refill();
         Ok(())
+    }
+
+    /// Gives a socket a slot of the table of registered descriptors, if there is one that is free.
+    pub fn register(&mut self, fd: BorrowedFd<'_>) -> Option<Registered> {
+        let files = self.files.as_mut()?;
+        self.counts.registers += 1;
+        files.register(&self.io.submitter(), fd)
+    }
+
+    /// Takes a socket out of its slot, before its descriptor is closed.
+    pub fn unregister(&mut self, slot: Option<Registered>) {
+        if let (Some(files), Some(slot)) = (&mut self.files, slot) {
+            self.counts.registers += 1;
+            files.unregister(&self.io.submitter(), slot);
+        }
+    }
+
+    /// Lets the kernel lock the memory of these pools once, for what is sent from there without a copy. False: it does not.
+    pub fn register_memory(&mut self, pools: Vec<Pool>) -> bool {
+        if self.regions.is_none() {
+            *self.regions = Regions::new(&self.io, pools);
+        }
+        self.regions.is_some()
+    }
+
+    /// Whether requests wait to be handed over.
+    #[inline]
+    pub fn has_queued(&self) -> bool {
+        self.queued > 0
     }
 
     /// Whether there are buffers of this group.
@@ -250,6 +309,12 @@ impl Ring {
         self.queued > 0 || self.is_signaled() || !self.backlog.is_empty()
     }
 
+    /// Whether the kernel does its work for requests only while this thread is in [`enter`](Self::enter) or [`sleep`](Self::sleep).
+    #[inline]
+    pub fn defers(&self) -> bool {
+        self.setup.defer_taskrun
+    }
+
     /// Whether requests wait for room in the queue.
     pub fn is_backlogged(&self) -> bool {
         !self.backlog.is_empty()
@@ -281,30 +346,24 @@ impl Ring {
         self.call(0, EnterFlags::GETEVENTS, None);
     }
 
-    fn call(&mut self, want: u32, flags: EnterFlags, args: Option<&SubmitArgs<'_, '_>>) {
+    fn call(&mut self, want: u32, flags: EnterFlags, time: Option<Duration>) {
         self.counts.enters += 1;
-        // SAFETY: without an argument, or with one of the form that the flag names; what the requests point to is in `flights`.
-        let entered = unsafe { self.io.submitter().enter(self.queued, want, flags.bits(), args) };
+        // SAFETY: what the requests point to is in `flights`, or in what outlives them.
+        unsafe { self.name.enter(self.queued, want, flags, time) };
         // A signal, no memory for requests, or a sleep that ran out of time: what was not taken is handed over again.
-        drop(entered);
         self.queued = self.io.submission().len() as u32; // no more than the queue has entries
     }
 
     /// Sleeps until there is a completion, or for so long; hands over the requests first.
     pub fn sleep(&mut self, timeout: Option<Duration>) {
         self.flush_backlog();
-        let time = timeout.map(|timeout| Timespec::from(timeout.min(SLEEP_MAX)));
-        let mut args = SubmitArgs::new();
-        if let Some(time) = &time {
-            args = args.timespec(time);
-        }
         let mut flags = EnterFlags::GETEVENTS | EnterFlags::EXT_ARG;
         flags.set(EnterFlags::NO_IOWAIT, self.features.no_iowait);
         if self.sqpoll {
             self.io.submission().sync();
             flags.set(EnterFlags::SQ_WAKEUP, self.io.submission().need_wakeup());
         }
-        self.call(1, flags, Some(&args));
+        self.call(1, flags, timeout.map(|timeout| timeout.min(SLEEP_MAX)));
         if self.sqpoll {
             self.queued = 0;
         }
@@ -401,7 +460,13 @@ impl Ring {
 
 impl Drop for Ring {
     fn drop(&mut self) {
-        if !self.drain() {
+        let drained = self.drain();
+        self.name.unregister(self.io.as_raw_fd());
+        if self.files.is_some() {
+            // The ring goes in its own time, and would hold the sockets until then. What remains goes with it.
+            let _ = self.io.submitter().unregister_files();
+        }
+        if !drained {
             log::warn!("{} requests did not end: their memory is not used again", self.flights.len());
             // SAFETY: dropped once, and no request reads or writes what is its own. What they do use is never freed.
             unsafe { ManuallyDrop::drop(&mut self.io) };
@@ -413,11 +478,16 @@ impl Drop for Ring {
                 let _ = self.io.submitter().unregister_buf_ring(group as u16);
             }
         }
+        if self.regions.is_some() {
+            // The ring's end would do the same, in its own time; the kernel only reads this memory, and nothing is in flight.
+            let _ = self.io.submitter().unregister_buffers();
+        }
         // SAFETY: nothing is in flight, so that the kernel has none of this memory; none of it is used afterwards.
         unsafe {
             ManuallyDrop::drop(&mut self.flights);
             ManuallyDrop::drop(&mut self.io);
             ManuallyDrop::drop(&mut self.groups);
+            ManuallyDrop::drop(&mut self.regions);
             ManuallyDrop::drop(&mut self.datagrams);
         }
     }

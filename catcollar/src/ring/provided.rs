@@ -95,7 +95,7 @@ impl Provided {
 
     /// Where the ring lies, and how many entries it has.
     pub fn memory(&self) -> (u64, u16) {
-        (self.shared.entries.as_ptr().addr() as u64, self.mask + 1)
+        (self.shared.entries.as_ptr().expose_provenance() as u64, self.mask + 1)
     }
 
     /// Whether the kernel has none left.
@@ -155,7 +155,7 @@ impl Provided {
         // SAFETY: at <= mask, so the entry is inside the ring; the kernel does not read it before the tail says so.
         let entry = unsafe { self.shared.entries.add(usize::from(at)).as_mut() };
         // Field by field: the tail lies in an unused part of the first entry.
-        entry.set_addr(buf.as_ptr().addr() as u64);
+        entry.set_addr(buf.as_ptr().expose_provenance() as u64);
         entry.set_len(self.size as u32); // as a pool has it
         entry.set_bid(id);
         self.order[usize::from(at)] = id;

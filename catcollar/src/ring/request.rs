@@ -5,10 +5,12 @@
 //! that points there. A descriptor must stay open until the request's last completion, or the request may reach another
 //! socket; that endangers no memory.
 
+use super::files::Target;
 use super::flight::{Header, Id, Kind, Memory};
 use super::name::{NAME_MAX, Name};
 use super::record::{NAME_AT, PAYLOAD_AT};
 use super::{CANCEL, Group, Ring};
+use core::time::Duration;
 use io_uring::types::{Fd, Timespec};
 use io_uring::{opcode, squeue};
 use runtime::buf::{Buf, Sga};
@@ -27,8 +29,23 @@ const POLLRDHUP: u32 = libc::POLLRDHUP.cast_unsigned() as u32;
 const POLLOUT: u32 = libc::POLLOUT.cast_unsigned() as u32;
 const ACCEPT_FLAGS: i32 = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
 
-/// How often something is looked at of which the kernel does not say when it is ready.
-static PAUSE: Timespec = Timespec::new().nsec(1_000_000);
+/// Pauses before something is looked at again of which the kernel does not say when it is ready: 1 ms, and each twice as long as the
+/// one before it.
+static PAUSES: [Timespec; 8] = {
+    let mut pauses = [Timespec::new(); 8];
+    let mut step = 0;
+    while step < pauses.len() {
+        pauses[step] = Timespec::new().nsec(1_000_000 << step);
+        step += 1;
+    }
+    pauses
+};
+
+/// The longest of them that is no longer than this, or the shortest.
+fn pause_of(time: Duration) -> *const Timespec {
+    let step = time.as_millis().checked_ilog2().unwrap_or(0) as usize;
+    &raw const PAUSES[step.min(PAUSES.len() - 1)]
+}
 
 impl Ring {
     /// # Safety
@@ -54,42 +71,42 @@ impl Ring {
     }
 
     /// Receives message after message of a stream, into buffers of the ring.
-    pub fn receive_many(&mut self, fd: BorrowedFd<'_>, handle: u32) -> Id {
+    pub fn receive_many(&mut self, on: Target<'_>, handle: u32) -> Id {
         let id = self.flights.insert(Kind::Receive, handle, Memory::None);
         let group = Group::Streams as u16;
         let entry = if self.features.bundles {
-            opcode::RecvMultiBundle::new(Fd(fd.as_raw_fd()), group).build()
+            opcode::RecvMultiBundle::new(on.fd(), group).build()
         } else {
-            opcode::RecvMulti::new(Fd(fd.as_raw_fd()), group).build()
+            opcode::RecvMulti::new(on.fd(), group).build()
         };
         // SAFETY: it points to nothing; the buffers are those of the group.
-        unsafe { self.queue(&entry.user_data(u64::from(id))) };
+        unsafe { self.queue(&entry.flags(on.flags()).user_data(u64::from(id))) };
         id
     }
 
     /// Receives once, into this buffer.
-    pub fn receive_one(&mut self, fd: BorrowedFd<'_>, handle: u32, buf: Buf) -> Id {
+    pub fn receive_one(&mut self, on: Target<'_>, handle: u32, buf: Buf) -> Id {
         let (start, len) = (buf.as_ptr().cast_mut(), buf.len() as u32); // a buffer is shorter than u32::MAX
         let id = self.flights.insert(Kind::Receive, handle, Memory::Buffer(buf));
-        let entry = opcode::Recv::new(Fd(fd.as_raw_fd()), start, len).build().user_data(u64::from(id));
+        let entry = opcode::Recv::new(on.fd(), start, len).build().flags(on.flags()).user_data(u64::from(id));
         // SAFETY: the buffer is in `flights`; it was just taken from its pool by the caller, who has given away its only view.
         unsafe { self.queue(&entry) };
         id
     }
 
     /// Receives datagram after datagram, each with its sender's name in front, into buffers of the ring.
-    pub fn receive_datagrams(&mut self, fd: BorrowedFd<'_>, handle: u32) -> Id {
+    pub fn receive_datagrams(&mut self, on: Target<'_>, handle: u32) -> Id {
         let id = self.flights.insert(Kind::ReceiveDatagram, handle, Memory::None);
         let header = &raw const self.datagrams.message;
-        let entry = opcode::RecvMsgMulti::new(Fd(fd.as_raw_fd()), header, Group::Datagrams as u16).build();
+        let entry = opcode::RecvMsgMulti::new(on.fd(), header, Group::Datagrams as u16).build();
         // SAFETY: the header stays until nothing is in flight; the buffers are those of the group.
-        unsafe { self.queue(&entry.user_data(u64::from(id))) };
+        unsafe { self.queue(&entry.flags(on.flags()).user_data(u64::from(id))) };
         id
     }
 
     /// Receives one datagram into this buffer, which then holds what [`receive_datagrams`](Self::receive_datagrams) gives,
     /// but the numbers at its front.
-    pub fn receive_datagram(&mut self, fd: BorrowedFd<'_>, handle: u32, buf: Buf) -> Id {
+    pub fn receive_datagram(&mut self, on: Target<'_>, handle: u32, buf: Buf) -> Id {
         let start = buf.as_ptr().cast_mut();
         let payload = buf.len().saturating_sub(PAYLOAD_AT);
         let mut header = self.header();
@@ -103,7 +120,7 @@ impl Ring {
         message.msg_namelen = if payload > 0 { NAME_MAX as u32 } else { 0 };
         let message = &raw mut *message;
         let id = self.flights.insert(Kind::ReceiveDatagram, handle, Memory::Datagram(header, buf));
-        let entry = opcode::RecvMsg::new(Fd(fd.as_raw_fd()), message).build().user_data(u64::from(id));
+        let entry = opcode::RecvMsg::new(on.fd(), message).build().flags(on.flags()).user_data(u64::from(id));
         // SAFETY: header and buffer are in `flights`, where the box keeps its place; the buffer as in `receive_one`.
         unsafe { self.queue(&entry) };
         id
@@ -112,25 +129,26 @@ impl Ring {
     /// Sends a message but its first `skip` bytes, to `to` or to the peer.
     pub fn send(
         &mut self,
-        fd: BorrowedFd<'_>,
+        on: Target<'_>,
         handle: u32,
         message: Sga,
         skip: usize,
         to: Option<&Name>,
         zero_copy: bool,
     ) -> Id {
-        let fd = Fd(fd.as_raw_fd());
+        let fd = on.fd();
         if let (Some(single), None) = (message.as_single(), to) {
             let bytes = single.get(skip..).unwrap_or_default();
             let (start, len) = (bytes.as_ptr(), bytes.len().min(SEND_MAX) as u32);
+            let region = self.regions.as_ref().filter(|_| zero_copy).and_then(|regions| regions.index_of(single));
             let id = self.flights.insert(Kind::Send, handle, Memory::Message(message));
             let entry = if zero_copy {
-                opcode::SendZc::new(fd, start, len).flags(SEND_FLAGS).build()
+                opcode::SendZc::new(fd, start, len).flags(SEND_FLAGS).buf_index(region).build()
             } else {
                 opcode::Send::new(fd, start, len).flags(SEND_FLAGS).build()
             };
             // SAFETY: the message is in `flights`; moving it moves no segment.
-            unsafe { self.queue(&entry.user_data(u64::from(id))) };
+            unsafe { self.queue(&entry.flags(on.flags()).user_data(u64::from(id))) };
             return id;
         }
         let mut header = self.header();
@@ -143,7 +161,7 @@ impl Ring {
             opcode::SendMsg::new(fd, parts).flags(SEND_FLAGS as u32).build()
         };
         // SAFETY: header and message are in `flights`; the box keeps its place, and moving the message moves no segment.
-        unsafe { self.queue(&entry.user_data(u64::from(id))) };
+        unsafe { self.queue(&entry.flags(on.flags()).user_data(u64::from(id))) };
         id
     }
 
@@ -158,8 +176,8 @@ impl Ring {
     }
 
     /// Sends a datagram, if there is room for it at once; if not, its memory comes back as it was.
-    pub fn send_datagram(&mut self, fd: BorrowedFd<'_>, handle: u32, datagram: Memory) -> Id {
-        let fd = Fd(fd.as_raw_fd());
+    pub fn send_datagram(&mut self, on: Target<'_>, handle: u32, datagram: Memory) -> Id {
+        let fd = on.fd();
         let entry = match &datagram {
             Memory::Message(message) => {
                 let bytes = message.as_single().map_or(&[][..], |single| single);
@@ -172,70 +190,70 @@ impl Ring {
         };
         let id = self.flights.insert(Kind::Send, handle, datagram);
         // SAFETY: header and message are in `flights`; the box keeps its place, and moving the message moves no segment.
-        unsafe { self.queue(&entry.user_data(u64::from(id))) };
+        unsafe { self.queue(&entry.flags(on.flags()).user_data(u64::from(id))) };
         id
     }
 
     /// Waits until a datagram that came back can be tried again, and holds it meanwhile. The kernel says when the socket's
-    /// own buffer has room; of the queue of a Unix socket's peer (`silent`) it says nothing.
-    pub fn await_room(&mut self, fd: BorrowedFd<'_>, handle: u32, datagram: Memory, silent: bool) -> Id {
+    /// own buffer has room; of the queue of a Unix socket's peer it says nothing: that takes a `pause`.
+    pub fn await_room(&mut self, on: Target<'_>, handle: u32, datagram: Memory, pause: Option<Duration>) -> Id {
         let id = self.flights.insert(Kind::Room, handle, datagram);
-        let entry = if silent {
-            opcode::Timeout::new(&raw const PAUSE).build()
+        let entry = if let Some(pause) = pause {
+            opcode::Timeout::new(pause_of(pause)).build()
         } else {
-            opcode::PollAdd::new(Fd(fd.as_raw_fd()), libc::POLLOUT as u32).build()
+            opcode::PollAdd::new(on.fd(), libc::POLLOUT as u32).build().flags(on.flags())
         };
         // SAFETY: it points to nothing but a static.
         unsafe { self.queue(&entry.user_data(u64::from(id))) };
         id
     }
 
-    /// Accepts connections, or one where the kernel cannot do more.
+    /// Accepts connection after connection.
     pub fn accept(&mut self, fd: BorrowedFd<'_>, handle: u32) -> Id {
         let id = self.flights.insert(Kind::Accept, handle, Memory::None);
-        let fd = Fd(fd.as_raw_fd());
-        let entry = if self.features.multishot_accept {
-            opcode::AcceptMulti::new(fd).flags(ACCEPT_FLAGS).build()
-        } else {
-            opcode::Accept::new(fd, core::ptr::null_mut(), core::ptr::null_mut()).flags(ACCEPT_FLAGS).build()
-        };
+        let entry = opcode::AcceptMulti::new(Fd(fd.as_raw_fd())).flags(ACCEPT_FLAGS).build();
         // SAFETY: it points to nothing.
         unsafe { self.queue(&entry.user_data(u64::from(id))) };
         id
     }
 
+    /// Waits until a connection can be accepted.
+    pub fn await_connection(&mut self, fd: BorrowedFd<'_>, handle: u32) -> Id {
+        self.poll(fd.into(), handle, Kind::Backlog, POLLIN)
+    }
+
     /// Waits until a connect has ended.
     pub fn await_connect(&mut self, fd: BorrowedFd<'_>, handle: u32) -> Id {
-        self.poll(fd, handle, Kind::Connect, POLLOUT)
+        self.poll(fd.into(), handle, Kind::Connect, POLLOUT)
     }
 
     /// Waits until another descriptor is readable.
     pub fn watch(&mut self, fd: BorrowedFd<'_>) -> Id {
-        self.poll(fd, u32::MAX, Kind::Watch, POLLIN)
+        self.poll(fd.into(), u32::MAX, Kind::Watch, POLLIN)
     }
 
-    fn poll(&mut self, fd: BorrowedFd<'_>, handle: u32, kind: Kind, events: u32) -> Id {
+    fn poll(&mut self, on: Target<'_>, handle: u32, kind: Kind, events: u32) -> Id {
         let id = self.flights.insert(kind, handle, Memory::None);
-        let entry = opcode::PollAdd::new(Fd(fd.as_raw_fd()), events).build().user_data(u64::from(id));
+        let entry = opcode::PollAdd::new(on.fd(), events).build().flags(on.flags()).user_data(u64::from(id));
         // SAFETY: it points to nothing.
         unsafe { self.queue(&entry) };
         id
     }
 
     /// Waits until something can be received.
-    pub fn await_readable(&mut self, fd: BorrowedFd<'_>, handle: u32) -> Id {
-        self.poll(fd, handle, Kind::Readable, POLLIN)
+    pub fn await_readable(&mut self, on: Target<'_>, handle: u32) -> Id {
+        self.poll(on, handle, Kind::Readable, POLLIN)
     }
 
     /// Waits until the peer of a stream has gone, or has ended it.
-    pub fn await_hangup(&mut self, fd: BorrowedFd<'_>, handle: u32) -> Id {
-        self.poll(fd, handle, Kind::Hangup, POLLRDHUP)
+    pub fn await_hangup(&mut self, on: Target<'_>, handle: u32) -> Id {
+        self.poll(on, handle, Kind::Hangup, POLLRDHUP)
     }
 
-    /// Completes after a millisecond, as if it were of this kind.
-    pub fn pause(&mut self, handle: u32, kind: Kind) -> Id {
+    /// Completes after about so long, as if it were of this kind.
+    pub fn pause(&mut self, handle: u32, kind: Kind, time: Duration) -> Id {
         let id = self.flights.insert(kind, handle, Memory::None);
-        let entry = opcode::Timeout::new(&raw const PAUSE).build().user_data(u64::from(id));
+        let entry = opcode::Timeout::new(pause_of(time)).build().user_data(u64::from(id));
         // SAFETY: it points to a static.
         unsafe { self.queue(&entry) };
         id

@@ -51,6 +51,10 @@ pub struct Features {
     pub bundles: bool,
     /// `IORING_OP_SEND_ZC` and `IORING_OP_SENDMSG_ZC`, 6.1.
     pub zero_copy: bool,
+    /// A ring that the thread has registered is entered by its index, 5.18.
+    pub registered_ring: bool,
+    /// A table of registered descriptors that lets go of a socket at once, 6.13; it shows from 6.15 on.
+    pub registered_files: bool,
     /// A wait is not shown as one for a disk, 6.15.
     pub no_iowait: bool,
 }
@@ -58,12 +62,26 @@ pub struct Features {
 impl Features {
     /// As Linux 5.11 has it.
     #[cfg(test)]
-    pub const NONE: Self =
-        Self { multishot_accept: false, multishot_receive: false, bundles: false, zero_copy: false, no_iowait: false };
+    pub const NONE: Self = Self {
+        multishot_accept: false,
+        multishot_receive: false,
+        bundles: false,
+        zero_copy: false,
+        registered_ring: false,
+        registered_files: false,
+        no_iowait: false,
+    };
 
     /// As this version of catcollar can use it.
-    pub const ALL: Self =
-        Self { multishot_accept: true, multishot_receive: true, bundles: true, zero_copy: true, no_iowait: true };
+    pub const ALL: Self = Self {
+        multishot_accept: true,
+        multishot_receive: true,
+        bundles: true,
+        zero_copy: true,
+        registered_ring: true,
+        registered_files: true,
+        no_iowait: true,
+    };
 
     /// What both have.
     #[must_use]
@@ -73,6 +91,8 @@ impl Features {
             multishot_receive: self.multishot_receive && other.multishot_receive,
             bundles: self.bundles && other.bundles,
             zero_copy: self.zero_copy && other.zero_copy,
+            registered_ring: self.registered_ring && other.registered_ring,
+            registered_files: self.registered_files && other.registered_files,
             no_iowait: self.no_iowait && other.no_iowait,
         }
     }
@@ -100,16 +120,18 @@ const OLD: Error = Error::new(
     "this kernel's io_uring is too old (Linux 5.11 has what is needed): set libos to catnap or auto",
 );
 
-/// One clear error for each reason why there is no ring.
-pub fn refused(error: &std::io::Error) -> Error {
+const SETUP: &str = "io_uring_setup";
+
+/// One clear error for each reason why there is no ring: what one of its calls has said.
+pub fn refused(error: &std::io::Error, call: &'static str) -> Error {
     let errno = Errno::from_raw(error.raw_os_error().unwrap_or(Errno::IO.raw()));
     let reason = match errno {
         Errno::PERM | Errno::ACCESS => {
             "io_uring is forbidden here (seccomp, or sysctl kernel.io_uring_disabled): set libos to catnap or auto"
         }
         Errno::NOSYS => "this kernel has no io_uring: set libos to catnap or auto",
-        Errno::NOMEM => "no memory for io_uring (raise RLIMIT_MEMLOCK): set libos to catnap or auto",
-        _ => "io_uring_setup",
+        Errno::NOMEM if call == SETUP => "no memory for io_uring (raise RLIMIT_MEMLOCK): set libos to catnap or auto",
+        _ => call,
     };
     Error::new(errno, reason)
 }
@@ -126,16 +148,16 @@ pub fn open(settings: &Settings, first: usize) -> Result<(IoUring, Setup, Featur
             Ok(io) => {
                 let features = features(&io)?;
                 // A filter may allow the ring and forbid to enter it: better now than with the first request.
-                io.submitter().submit().map_err(|error| refused(&error))?;
+                io.submitter().submit().map_err(|error| refused(&error, "io_uring_enter"))?;
                 busy_poll(&io, settings.busy_poll);
                 return Ok((io, setup, features));
             }
             // A flag that it does not know.
             Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw()) => refusal = Some(error),
-            Err(error) => return Err(refused(&error)),
+            Err(error) => return Err(refused(&error, SETUP)),
         }
     }
-    Err(refusal.map_or(OLD, |error| refused(&error)))
+    Err(refusal.map_or(OLD, |error| refused(&error, SETUP)))
 }
 
 /// The kernel's submission thread does the work itself, and takes no flag that says when this thread shall.
@@ -175,7 +197,9 @@ fn build(settings: &Settings, setup: Setup) -> std::io::Result<IoUring> {
 fn features(io: &IoUring) -> Result<Features> {
     let params = io.params();
     let mut probe = Probe::new();
-    io.submitter().register_probe(&mut probe).map_err(|error| refused(&error))?;
+    io.submitter()
+        .register_probe(&mut probe)
+        .map_err(|error| refused(&error, "io_uring_register: IORING_REGISTER_PROBE"))?;
     let needed = params.is_feature_nodrop() && params.is_feature_fast_poll() && params.is_feature_ext_arg();
     if !needed || NEEDED.iter().any(|&(_, code)| !probe.is_supported(code)) {
         return Err(OLD);
@@ -185,6 +209,9 @@ fn features(io: &IoUring) -> Result<Features> {
         multishot_receive: probe.is_supported(opcode::SendZc::CODE),
         bundles: params.is_feature_recvsend_bundle(),
         zero_copy: probe.is_supported(opcode::SendMsgZc::CODE),
+        // What a kernel of the same version has.
+        registered_ring: params.is_feature_linked_file(),
+        registered_files: params.is_feature_no_iowait(),
         no_iowait: params.is_feature_no_iowait(),
     })
 }
@@ -198,5 +225,20 @@ fn busy_poll(io: &IoUring, time: Duration) {
     let mut napi = Napi::new().set_busy_poll_timeout(micros).set_prefer_busy_poll(true);
     if let Err(error) = io.submitter().register_napi(&mut napi) {
         log::warn!("catcollar.busy_poll has no effect: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_call_that_failed_is_named() {
+        let told = |errno: Errno, call| refused(&std::io::Error::from_raw_os_error(errno.raw()), call);
+        assert_eq!(told(Errno::INVAL, SETUP).reason(), SETUP);
+        assert_eq!(told(Errno::INVAL, "another").reason(), "another");
+        assert_eq!(told(Errno::NOMEM, "another").reason(), "another");
+        assert!(told(Errno::NOMEM, SETUP).reason().contains("RLIMIT_MEMLOCK"));
+        assert!(told(Errno::PERM, "another").reason().contains("catnap"));
     }
 }

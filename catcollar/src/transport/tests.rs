@@ -2,10 +2,13 @@
 //! Transports in one process over loopback, driven step by step. What is tested with other processes stands in the `tests`
 //! of the whole.
 
+mod alone;
 mod datagrams;
+mod direct;
 mod ending;
 mod exhausted;
 mod older;
+mod registered;
 mod sleeping;
 mod streams;
 mod zero_copy;
@@ -38,6 +41,7 @@ pub fn settings() -> Settings {
         buffer_size: 4096,
         sqpoll: None,
         busy_poll: Duration::ZERO,
+        registered_sockets: Some(64),
         zero_copy: None,
     }
 }
@@ -132,6 +136,12 @@ impl Side {
     /// Tries a push that may have been tried before: what is left of the message is in it.
     pub fn push(&mut self, socket: Handle, message: &mut Sga) -> Poll<std::result::Result<(), Errno>> {
         self.collar.push(socket, message).map_err(Error::errno)
+    }
+
+    /// As [`push`](Self::push), by the ring in any case: as if other messages were handed over with it.
+    pub fn push_by_ring(&mut self, socket: Handle, message: &mut Sga) -> Poll<std::result::Result<(), Errno>> {
+        self.collar.alone = false;
+        self.push(socket, message)
     }
 
     pub fn pop(&mut self, socket: Handle) -> Poll<std::result::Result<Vec<u8>, Errno>> {

@@ -15,6 +15,7 @@ mod zero_copy;
 use super::*;
 use runtime::buf::Classes;
 use runtime::reactor::Events;
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -56,14 +57,33 @@ impl Side {
     }
 
     pub fn with(settings: Settings) -> Self {
+        Self::of(settings, &Classes { small_count: 256, large_count: 16, ..Classes::default() })
+    }
+
+    pub fn with_pools(classes: &Classes) -> Self {
+        Self::of(settings(), classes)
+    }
+
+    fn of(settings: Settings, classes: &Classes) -> Self {
         let reactor = Reactor::new().unwrap();
-        let pools = Pools::new(&Classes { small_count: 256, large_count: 16, ..Classes::default() }).unwrap();
+        let pools = Pools::new(classes).unwrap();
         let catnap = Catnap::new(settings, &reactor, pools.clone(), 3 << 48).unwrap();
         let mut wakes = Wakes::default();
         wakes.grow(1 << 12);
         reactor.refresh_clock();
         let (queues, woken) = (HashMap::new(), HashSet::new());
         Self { reactor, catnap, pools, wakes, events: Events::new(), queues, next: 0, woken }
+    }
+
+    /// Works until nothing is left of what was closed, and nothing waits.
+    pub fn settle(&mut self) {
+        for _ in 0..ROUNDS {
+            if self.catnap.shared.waiting == 0 {
+                return;
+            }
+            self.round(NAP);
+        }
+        panic!("{} wait", self.catnap.shared.waiting);
     }
 
     /// What a LibOs does that has nothing to do, and then.

@@ -33,9 +33,9 @@ impl Socket {
     /// # Errors
     /// `ENOTCONN`.
     pub fn peer_address(&self) -> Result<SocketAddr> {
-        match &self.state {
-            State::Connected(Peer::Internet(peer)) => Ok(*peer),
-            State::Connected(Peer::Path(_) | Peer::Unix) => Ok(self.domain.unspecified()),
+        match (self.state, &self.peer) {
+            (State::Connected, Some(Peer::Internet(peer))) => Ok(*peer),
+            (State::Connected, Some(Peer::Path(_) | Peer::Unix)) => Ok(self.domain.unspecified()),
             _ => Err(NOT_CONNECTED),
         }
     }
@@ -56,9 +56,9 @@ impl Socket {
     /// `ENOTCONN`, `EAFNOSUPPORT` no Unix socket.
     pub fn peer_path(&self) -> Result<Vec<u8>> {
         self.check_paths()?;
-        match &self.state {
-            State::Connected(Peer::Path(name)) => Ok(name.to_vec()),
-            State::Connected(_) => match net::getpeername(&self.fd) {
+        match (self.state, &self.peer) {
+            (State::Connected, Some(Peer::Path(name))) => Ok(name.to_vec()),
+            (State::Connected, _) => match net::getpeername(&self.fd) {
                 Ok(Some(name)) => path(&name).map(<[u8]>::to_vec),
                 Ok(None) => Ok(Vec::new()),
                 Err(errno) => Err(Error::os(errno, "getpeername")),

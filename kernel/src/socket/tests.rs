@@ -292,7 +292,16 @@ fn options() {
     // `close` would block for it: the kernel is not told.
     assert_eq!(sockopt::socket_linger(&socket).unwrap(), None);
     let mut datagram = open(Domain::V6, Kind::Datagram);
+    assert_eq!(datagram.option(OptionName::SegmentSize).unwrap(), SocketOption::SegmentSize(0));
+    for size in [1400, u16::MAX, 0] {
+        datagram.set_option(SocketOption::SegmentSize(size)).unwrap();
+        assert_eq!(datagram.option(OptionName::SegmentSize).unwrap(), SocketOption::SegmentSize(size));
+    }
     let mut unix = open(Domain::Unix, Kind::Stream);
+    for socket in [&mut socket, &mut unix] {
+        says(Errno::NOPROTOOPT, socket.set_option(SocketOption::SegmentSize(1400)));
+        says(Errno::NOPROTOOPT, socket.option(OptionName::SegmentSize));
+    }
     for socket in [&mut datagram, &mut unix] {
         for option in [SocketOption::NoDelay(true), SocketOption::KeepCount(3)] {
             says(Errno::NOPROTOOPT, socket.set_option(option));

@@ -3,6 +3,7 @@
 
 use super::*;
 use runtime::op::Datagram;
+use runtime::socket::SocketOption;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixDatagram;
 
@@ -33,6 +34,29 @@ fn boundaries_and_senders() {
                 assert!(datagram.into_message().to_vec() == bytes(len));
             }
             assert_eq!(push_to(&mut side, near, &bytes(longest + 1), to), Err(Errno::MSGSIZE));
+            side.close(near);
+            side.close(far);
+        }
+        side.assert_no_buffers();
+    }
+}
+
+/// `UDP_SEGMENT`: the kernel cuts what one push has given it.
+#[test]
+fn one_push_leaves_as_datagrams_of_a_size() {
+    for allowed in [Features::ALL, Features::NONE] {
+        let mut side = Side::with(&settings(), 0, allowed);
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let ((near, from), (far, to)) = (side.bound(address), side.bound(address));
+            side.collar.set_option(near, SocketOption::SegmentSize(1000)).unwrap();
+            for len in [40_500, 5500, 1000, 7] {
+                assert_eq!(push_to(&mut side, near, &bytes(len), to), Ok(()));
+                for expected in bytes(len).chunks(1000) {
+                    let datagram = pop(&mut side, far).unwrap();
+                    assert_eq!((datagram.sender(), datagram.len()), (from, expected.len()), "{len}");
+                    assert!(datagram.into_message().to_vec() == expected);
+                }
+            }
             side.close(near);
             side.close(far);
         }
@@ -144,5 +168,42 @@ fn a_datagram_that_is_too_long_is_told() {
         assert_eq!(pop(&mut side, server).unwrap_err(), Errno::MSGSIZE);
         assert_eq!(pop(&mut side, server).unwrap().into_message().to_vec(), b"whole");
         assert_eq!(side.collar.counters().drops, 1);
+    }
+}
+
+/// A push that waits for room at its receiver tries seldom, and more seldom each time.
+#[test]
+fn waiting_for_a_receiver_costs_little() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("full");
+    let receiver = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    let mut side = Side::new();
+    let near = side.socket(Domain::Unix, Kind::Datagram);
+    let name = path.as_os_str().as_encoded_bytes();
+    let mut message = side.message(b"x");
+    let mut sent = 0;
+    'full: loop {
+        for _ in 0..50 {
+            if side.collar.push_to_path(near, &mut message, name).is_ready() {
+                message = side.message(b"x");
+                sent += 1;
+                continue 'full;
+            }
+            side.round(NAP);
+        }
+        break;
+    }
+    let before = side.collar.ring.counts().requests;
+    let begun = side.reactor.now();
+    while side.reactor.now().saturating_since(begun) < Duration::from_millis(300) {
+        side.round(NAP);
+    }
+    let requests = side.collar.ring.counts().requests - before;
+    assert!((2..100).contains(&requests), "{requests} requests in 300 ms");
+    // It goes as soon as there is room, or little later.
+    receiver.recv(&mut [0; 8]).unwrap();
+    assert!(matches!(finish(&mut side, |side| side.collar.push_to_path(near, &mut message, name)), Ok(())));
+    for _ in 0..sent {
+        receiver.recv(&mut [0; 8]).unwrap();
     }
 }

@@ -125,7 +125,7 @@ fn tiny_rings_carry_many_connections() {
         }
         let mut messages: Vec<Sga> = pairs.iter().map(|_| side.message(&[round; 300])).collect();
         for (&(near, _), message) in pairs.iter().zip(&mut messages) {
-            assert!(side.push(near, message).is_pending());
+            assert!(side.push_by_ring(near, message).is_pending());
         }
         for (&(near, far), message) in pairs.iter().zip(&mut messages) {
             assert_eq!(finish(&mut side, |side| side.push(near, message)), Ok(()));

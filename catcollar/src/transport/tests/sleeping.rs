@@ -26,7 +26,7 @@ fn nothing_to_do_takes_no_system_call() {
     assert_eq!(enters(&side), before);
     // A message: one call hands it over, and at most one more lets it in.
     let mut message = side.message(b"now");
-    assert!(side.push(near, &mut message).is_pending());
+    assert!(side.push_by_ring(near, &mut message).is_pending());
     let popped = until(&mut side, |side| {
         let message = side.collar.spin_for_message(far, PopMode::Whole, 100);
         (!message.has_no_segment()).then_some(message)
@@ -49,7 +49,7 @@ fn many_messages_go_with_one_call() {
     for round in 0..10_u8 {
         let mut messages: Vec<Sga> = pairs.iter().map(|_| side.message(&[round; 64])).collect();
         for (&(near, _), message) in pairs.iter().zip(&mut messages) {
-            assert!(side.push(near, message).is_pending());
+            assert!(side.push_by_ring(near, message).is_pending());
         }
         for (&(near, far), message) in pairs.iter().zip(&mut messages) {
             assert_eq!(side.pop_exactly(far, 64), [round; 64]);

@@ -14,7 +14,7 @@ fn there_and_back_over_every_family() {
         for len in [1, 64, 1024, 1025, 4096, 4097, 100_000] {
             for (from, to) in [(near, far), (far, near)] {
                 let mut message = side.message(&bytes(len));
-                assert!(side.push(from, &mut message).is_pending());
+                assert!(side.push_by_ring(from, &mut message).is_pending());
                 assert!(message.has_no_segment(), "the ring has it");
                 assert_eq!(side.pop_exactly(to, len), bytes(len));
                 assert_eq!(finish(&mut side, |side| side.push(from, &mut message)), Ok(()));
@@ -46,7 +46,7 @@ fn unix_streams_have_names() {
         assert_eq!(side.collar.peer_path(near).unwrap(), name);
         assert_eq!(side.collar.local_path(far).unwrap(), name);
         let mut message = side.message(&bytes(300_000));
-        assert!(side.push(near, &mut message).is_pending());
+        assert!(side.push_by_ring(near, &mut message).is_pending());
         assert_eq!(side.pop_exactly(far, 300_000), bytes(300_000));
         assert_eq!(finish(&mut side, |side| side.push(near, &mut message)), Ok(()));
         for socket in [near, far, listener] {
@@ -91,7 +91,7 @@ fn many_segments_go_as_one_message() {
         for index in 0..64 {
             message.push_back(side.pools.alloc_copy(&[index; 7]).unwrap()).unwrap();
         }
-        assert!(side.push(near, &mut message).is_pending());
+        assert!(side.push_by_ring(near, &mut message).is_pending());
         let expected: Vec<u8> = (0..64_u8).flat_map(|index| [index; 7]).collect();
         assert_eq!(side.pop_exactly(far, expected.len()), expected, "round {round}");
         assert_eq!(finish(&mut side, |side| side.push(near, &mut message)), Ok(()));
@@ -106,7 +106,7 @@ fn parts_of_every_length_are_popped() {
     let whole = bytes(20_000);
     for size in [1, 3, 1000, 1024, 1025, 2000, 4096, 30_000] {
         let mut message = side.message(&whole);
-        assert!(side.push(near, &mut message).is_pending());
+        assert!(side.push_by_ring(near, &mut message).is_pending());
         let mut popped = Vec::new();
         while popped.len() < whole.len() {
             let mode = PopMode::AtMost(size.try_into().unwrap());
@@ -127,7 +127,7 @@ fn a_push_is_given_up() {
     for round in 0..10 {
         let (near, far) = side.pair();
         let mut large = side.message(&bytes(20 << 20));
-        assert!(side.push(near, &mut large).is_pending());
+        assert!(side.push_by_ring(near, &mut large).is_pending());
         for _ in 0..round {
             side.round(Duration::ZERO);
         }

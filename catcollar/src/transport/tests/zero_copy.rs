@@ -13,7 +13,7 @@ fn long_messages_go_without_a_copy() {
     let (near, far) = side.pair();
     for len in [4095, 4096, 60_000, 3 << 20] {
         let mut message = side.message(&bytes(len));
-        assert!(side.push(near, &mut message).is_pending());
+        assert!(side.push_by_ring(near, &mut message).is_pending());
         assert!(side.pop_exactly(far, len) == bytes(len));
         assert_eq!(finish(&mut side, |side| side.push(near, &mut message)), Ok(()));
     }
@@ -29,7 +29,7 @@ fn a_push_whose_memory_is_shared_waits_for_the_kernel() {
     let buf = side.pools.alloc_copy(&bytes(8192)).unwrap();
     let mut view = buf.view().unwrap();
     let mut message = Sga::from(buf);
-    assert!(side.push(near, &mut message).is_pending());
+    assert!(side.push_by_ring(near, &mut message).is_pending());
     let mut pushed = Poll::Pending;
     let mut got = Vec::new();
     while got.len() < 8192 || pushed.is_pending() {
@@ -58,7 +58,7 @@ fn parts_go_without_a_copy() {
     for index in 0..40_u8 {
         message.push_back(side.pools.alloc_copy(&[index; 500]).unwrap()).unwrap();
     }
-    assert!(side.push(near, &mut message).is_pending());
+    assert!(side.push_by_ring(near, &mut message).is_pending());
     let expected: Vec<u8> = (0..40_u8).flat_map(|index| [index; 500]).collect();
     assert_eq!(side.pop_exactly(far, 20_000), expected);
     assert_eq!(finish(&mut side, |side| side.push(near, &mut message)), Ok(()));
@@ -73,7 +73,7 @@ fn closed_and_dropped_while_the_kernel_has_the_memory() {
             let (near, far) = side.pair();
             for _ in 0..round {
                 let mut message = side.message(&bytes(50_000));
-                assert!(side.push(near, &mut message).is_pending());
+                assert!(side.push_by_ring(near, &mut message).is_pending());
                 side.round(Duration::ZERO);
                 if side.push(near, &mut message).is_pending() {
                     side.collar.canceled(near, Direction::Push);

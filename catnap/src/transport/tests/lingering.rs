@@ -104,6 +104,8 @@ fn a_close_is_undone() {
     assert_eq!(side.popped(near), Ok(b"still there?".to_vec()));
     side.catnap.set_option(near, SocketOption::Linger(None)).unwrap();
     assert_eq!(side.close(near), Poll::Ready(Ok(())));
+    drop(peer);
+    side.settle();
     assert_eq!(side.catnap.shared.waiting, 0);
 }
 

@@ -200,3 +200,98 @@ fn it_lingers() {
     assert_eq!(closed, Ok(()));
     assert!(rounds >= 10);
 }
+
+/// What has come and was not popped does not turn the end into a reset.
+#[test]
+fn closed_with_bytes_that_nobody_pops() {
+    let directory = tempfile::tempdir().unwrap();
+    let name = path(&directory, "unread");
+    let mut side = Side::new();
+    let listener = socket(&mut side, Kind::Stream, &name);
+    side.catnap.listen(listener, 4).unwrap();
+    let mut peer = UnixStream::connect(directory.path().join("unread")).unwrap();
+    let far = side.accepted(listener);
+    peer.write_all(&bytes(0, 3000)).unwrap();
+    side.push_now(far, b"all the same");
+    assert_eq!(side.close(far), Poll::Ready(Ok(())));
+    let mut answer = Vec::new();
+    peer.read_to_end(&mut answer).unwrap();
+    assert_eq!(answer, b"all the same");
+    assert_eq!(side.catnap.shared.waiting, 0);
+}
+
+/// A datagram that is longer than any buffer can be is told and taken away: what is behind it comes through.
+#[test]
+fn a_datagram_that_no_buffer_holds() {
+    let directory = tempfile::tempdir().unwrap();
+    let name = path(&directory, "receiver");
+    let mut side = Side::with_pools(&Classes { small_count: 64, oversize_limit: 1 << 16, ..Classes::default() });
+    let receiver = socket(&mut side, Kind::Datagram, &name);
+    let peer = std::os::unix::net::UnixDatagram::unbound().unwrap();
+    let to = directory.path().join("receiver");
+    for round in 0..3_u8 {
+        peer.send_to(&bytes(0, 150_000), &to).unwrap();
+        peer.send_to(&[round], &to).unwrap();
+        assert_eq!(side.popped(receiver).unwrap_err(), Errno::MSGSIZE);
+        let popped = side
+            .finish(receiver, Direction::Pop, |side| side.catnap.pop(receiver, PopMode::Whole).map_err(Error::errno));
+        assert_eq!(Datagram::from_chain(popped.unwrap()).into_message().to_vec(), [round]);
+    }
+    assert_eq!(side.catnap.counters().drops, 3);
+}
+
+/// A push that waits for room at its receiver tries seldom, and more seldom each time.
+#[test]
+fn waiting_for_a_receiver_costs_little() {
+    let directory = tempfile::tempdir().unwrap();
+    let name = path(&directory, "full");
+    let _receiver = std::os::unix::net::UnixDatagram::bind(directory.path().join("full")).unwrap();
+    let mut side = Side::new();
+    let near = side.socket(Domain::Unix, Kind::Datagram);
+    let mut message = side.message(b"one more");
+    while side.catnap.push_to_path(near, &mut message, &name).is_ready() {}
+    let (before, begun) = (side.catnap.counters().system_calls, side.reactor.now());
+    let mut tries = 0;
+    while side.reactor.now().saturating_since(begun) < Duration::from_millis(300) {
+        side.round(NAP);
+        if side.take_wake(near, Direction::Push) {
+            assert!(side.catnap.push_to_path(near, &mut message, &name).is_pending());
+            tries += 1;
+        }
+    }
+    assert!((5..40).contains(&tries), "{tries} tries in 300 ms");
+    assert!(side.catnap.counters().system_calls > before);
+}
+
+/// A push to a path that waited, and failed in the end, leaves nothing behind: a push to the peer waits for that one's room, and goes.
+#[test]
+fn waiting_after_a_receiver_that_died() {
+    let directory = tempfile::tempdir().unwrap();
+    let (peer, other) = (path(&directory, "peer"), path(&directory, "other"));
+    let receiver = std::os::unix::net::UnixDatagram::bind(directory.path().join("peer")).unwrap();
+    let dying = std::os::unix::net::UnixDatagram::bind(directory.path().join("other")).unwrap();
+    let mut side = Side::new();
+    let near = side.socket(Domain::Unix, Kind::Datagram);
+    assert_eq!(connect(&mut side, near, &peer), Ok(()));
+    let mut message = side.message(b"to the other");
+    while side.catnap.push_to_path(near, &mut message, &other).is_ready() {}
+    drop(dying);
+    let failed = side.finish(near, Direction::Push, |side| {
+        side.catnap.push_to_path(near, &mut message, &other).map_err(Error::errno)
+    });
+    assert_eq!(failed, Err(Errno::CONNREFUSED));
+    // As a LibOs pushes: without a buffer first.
+    let mut sent = 0;
+    while side.catnap.push_bytes(near, b"to the peer").unwrap() {
+        sent += 1;
+    }
+    assert!(sent > 0);
+    let mut message = side.message(b"to the peer");
+    assert!(side.push(near, &mut message).is_pending());
+    let mut bytes = [0; 32];
+    for _ in 0..sent {
+        assert_eq!(receiver.recv(&mut bytes).unwrap(), 11);
+    }
+    assert_eq!(side.finish(near, Direction::Push, |side| side.push(near, &mut message)), Ok(()));
+    assert_eq!(receiver.recv(&mut bytes).unwrap(), 11);
+}

@@ -106,6 +106,36 @@ fn closed_in_flight() {
     }
 }
 
+/// A peer that never reads what it was sent: the socket that was closed goes when its time is over, and its memory comes back.
+#[test]
+fn nobody_reads_what_a_closed_socket_has_sent() {
+    let mut side = side();
+    let (near, mut peer) = with_std(&mut side);
+    let mut message = side.message(&bytes(0, 32 << 20));
+    for _ in 0..5 {
+        assert_eq!(side.push(near, &mut message), Poll::Pending);
+        side.round(NAP);
+    }
+    side.catnap.canceled(near, Direction::Push);
+    drop(message);
+    side.reactor.refresh_clock();
+    assert_eq!(side.close(near), Poll::Ready(Ok(())));
+    let now = side.reactor.now();
+    let orphan = side.catnap.table.get(near).unwrap().orphan.as_mut().unwrap();
+    assert!(orphan.until <= now + runtime::limits::ORPHANED_FOR);
+    for _ in 0..20 {
+        side.round(NAP);
+    }
+    assert_ne!(held(&side), 0);
+    // As if it had lasted so long.
+    side.catnap.table.get(near).unwrap().orphan.as_mut().unwrap().until = side.reactor.now();
+    side.settle();
+    assert_eq!(held(&side), 0);
+    assert!(side.catnap.table.get(near).is_err());
+    let error = peer.read_to_end(&mut Vec::new()).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(Errno::CONNRESET.raw()));
+}
+
 /// The transport goes with sends in flight: the peer gets the right bytes, whatever the memory is used for later.
 #[test]
 fn dropped_in_flight() {
