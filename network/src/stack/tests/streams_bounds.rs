@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Tables that are full, and buffers that are few: what is remembered, promised and held is bounded, and what is new still works.
+
+use super::streams_raw::{ELSEWHERE, Hand, THERE, clocks, header};
+use super::*;
+use crate::limits::{HALF_OPEN_MAX, STREAMS_TAKE_EIGHTHS, SYN_QUEUE_MAX, TIME_WAITS_MAX};
+use crate::stack::StreamId;
+use crate::wire::tcp::{Flags, Options};
+use runtime::socket::SocketOption;
+
+/// RFC 9293 section 3.6.1: of more connections that have ended than are remembered the oldest goes, out of everything.
+#[test]
+fn a_full_table_of_connections_that_have_ended() {
+    const BEYOND: u32 = 1000;
+    let mut hand = Hand::new();
+    let listener = hand.listen(4);
+    let mut ends = Vec::new();
+    for number in 0..TIME_WAITS_MAX + BEYOND {
+        let from = if number % 2 == 0 { THERE } else { ELSEWHERE };
+        let port = 1 + (number / 2) as u16;
+        let iss = hand.open_from(from, port, 100);
+        let id = done(hand.stack.stream_accept(listener, hand.now));
+        done(hand.stack.stream_close(id, hand.now));
+        hand.sent();
+        let fin = header(port, 80, Flags::FIN | Flags::ACK, 101, iss.wrapping_add(2));
+        assert_eq!(hand.send_from(from, &fin, b"").first().map(|answer| answer.acknowledgment), Some(102));
+        ends.push((from, fin));
+    }
+    let counts = hand.stack.stream_counts();
+    assert_eq!((counts.time_waits, counts.flows, counts.sockets), (TIME_WAITS_MAX, TIME_WAITS_MAX, 1));
+    let mut answers = |from: u32, to: u32, flags| {
+        for (from, fin) in &ends[from as usize..to as usize] {
+            assert_eq!(hand.send_from(*from, fin, b"").first().map(|answer| answer.flags), Some(flags));
+        }
+    };
+    answers(0, 10, Flags::RST);
+    answers(BEYOND - 10, BEYOND, Flags::RST);
+    answers(BEYOND, BEYOND + 10, Flags::ACK);
+    answers(TIME_WAITS_MAX + BEYOND - 10, TIME_WAITS_MAX + BEYOND, Flags::ACK);
+    hand.run(Duration::from_mins(3));
+    assert_eq!(hand.stack.stream_counts().flows, 0);
+    // Nobody holds the port any more.
+    done(hand.stack.stream_close(listener, hand.now));
+    hand.listen(1);
+}
+
+/// RFC 4987 section 3.6: with no room left for any listener's SYNs, cookies let those in who mean it.
+#[test]
+fn a_full_table_of_syns() {
+    let mut hand = Hand::new();
+    let listeners = HALF_OPEN_MAX / SYN_QUEUE_MAX as u32 + 1;
+    let ids: Vec<StreamId> = (0..listeners).map(|number| hand.listen_at(80 + number as u16, SYN_QUEUE_MAX)).collect();
+    for listener in 0..listeners as u16 {
+        for number in 0..SYN_QUEUE_MAX as u16 {
+            hand.send(&header(1000 + number, 80 + listener, Flags::SYN, 7, 0), b"");
+        }
+    }
+    assert_eq!(hand.stack.stream_counts().half_open, HALF_OPEN_MAX);
+    let port = 80 + listeners as u16 - 1;
+    let mut syn = header(60_000, port, Flags::SYN, 100, 0);
+    syn.options = Options { mss: Some(1460), ..clocks(50, 0) };
+    let sent = hand.stack.counters().cookies_sent;
+    let answer = hand.send(&syn, b"");
+    assert_eq!(hand.stack.counters().cookies_sent, sent + 1);
+    let (iss, shown) = (answer[0].sequence, answer[0].options.timestamps.unwrap().value);
+    let mut back = header(60_000, port, Flags::ACK | Flags::PSH, 101, iss.wrapping_add(1));
+    back.options = clocks(51, shown);
+    hand.send(&back, b"hello");
+    let id = done(hand.stack.stream_accept(*ids.last().unwrap(), hand.now));
+    assert_eq!(done(hand.stack.stream_pop(id, None, hand.now)).to_vec(), b"hello");
+    assert_eq!(hand.stack.stream_counts().half_open, HALF_OPEN_MAX);
+    // Nobody answers: all are forgotten, and the tables have room.
+    hand.run(Duration::from_mins(4));
+    let counts = hand.stack.stream_counts();
+    assert_eq!((counts.half_open, counts.flows), (0, 1));
+}
+
+/// Who leaves a gap in front of each byte holds no more of the buffers than all streams may, and takes nothing from others (RFC 9293
+/// section 3.10.7.4: what is behind a gap may be kept, and need not).
+#[test]
+fn gaps_of_many_peers() {
+    const PEERS: u16 = 200;
+    let mut hand = Hand::new();
+    let listener = hand.listen(1000);
+    let mut peers = Vec::new();
+    for port in 0..PEERS {
+        let iss = hand.open(2000 + port, 100);
+        peers.push((2000 + port, iss.wrapping_add(1), done(hand.stack.stream_accept(listener, hand.now))));
+    }
+    for gap in 0..60 {
+        for &(port, ack, _) in &peers {
+            hand.send(&header(port, 80, Flags::ACK, 102 + gap * 2, ack), b"x");
+        }
+    }
+    let stats = hand.pools.stats()[0];
+    assert!(stats.in_use < stats.capacity / 8 * 7, "{} of {} buffers", stats.in_use, stats.capacity);
+    assert!(hand.stack.counters().dropped(Reason::ReceiveFull) > 0);
+    // Somebody else is served.
+    let iss = hand.open(50_000, 1);
+    let id = done(hand.stack.stream_accept(listener, hand.now));
+    hand.send(&header(50_000, 80, Flags::ACK | Flags::PSH, 2, iss.wrapping_add(1)), b"hello");
+    assert_eq!(done(hand.stack.stream_pop(id, None, hand.now)).to_vec(), b"hello");
+    // What is missing is taken from everybody, and with it all that was kept behind it.
+    for &(port, ack, id) in &peers {
+        for gap in 0..60 {
+            hand.send(&header(port, 80, Flags::ACK, 101 + gap * 2, ack), b"oo");
+            while hand.stack.stream_pop(id, None, hand.now).is_ready() {}
+        }
+        let info = hand.stack.stream_info(id, hand.now).unwrap();
+        assert_eq!(info.bytes_received, 120, "port {port}");
+    }
+    assert_eq!(hand.pools.stats()[0].in_use, 0);
+}
+
+/// RFC 9293 section 3.8.6: no window promises more than there are buffers for, however large the receive buffer is said to be.
+#[test]
+fn a_window_promises_what_the_pools_hold() {
+    for by_option in [false, true] {
+        let mut second = config(2);
+        if !by_option {
+            second.tcp.receive_buffer = 4 << 20;
+        }
+        let mut wire = Wire::of(vec![config(1), second]);
+        let listener = wire.listen(1, "10.0.0.2:80", 8);
+        if by_option {
+            wire.stacks[1].stream_set_option(listener, SocketOption::ReceiveBuffer(2 << 20)).unwrap();
+        }
+        let near = wire.call(0, "10.0.0.2:80");
+        wire.settle();
+        done(wire.stacks[0].stream_connected(near));
+        let far = wire.accept(1, listener);
+        if by_option {
+            wire.stacks[1].stream_set_option(far, SocketOption::ReceiveBuffer(8 << 20)).unwrap();
+        }
+        let scale = wire.stacks[1].stream_info(far, wire.now).unwrap().scales.map(|(_, ours)| ours);
+        assert_eq!(scale, Some(if by_option { 6 } else { 7 }), "what is asked for says how windows are scaled");
+        let (mut pushed, mut idle) = (0, 0);
+        while idle < 50 {
+            let mut message = wire.pools[0].alloc_copy(&[7; 1400]).unwrap().into();
+            if wire.stacks[0].stream_push(near, &mut message, wire.now).is_ready() {
+                (pushed, idle) = (pushed + 1400, 0);
+            } else {
+                idle += 1;
+                pushed += 1400 - message.len();
+                wire.run(Duration::from_millis(100));
+            }
+        }
+        assert_eq!(wire.dropped(1, Reason::ReceiveFull), 0);
+        let stats = wire.pools[1].stats()[0];
+        let most = stats.capacity as usize / 8 * STREAMS_TAKE_EIGHTHS;
+        let held = stats.in_use as usize;
+        assert!(held <= most + 1 && held > most / 4 * 3, "{held} of {most} buffers are held");
+        let mut got = 0;
+        for _ in 0..100 {
+            got += wire.pop_all(1, far).len();
+            wire.run(Duration::from_millis(500));
+        }
+        assert_eq!((got, wire.dropped(1, Reason::ReceiveFull)), (pushed, 0));
+    }
+}

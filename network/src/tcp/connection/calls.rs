@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the application calls: push and pop (RFC 9293 sections 3.10.2 and 3.10.3).
+
+use core::task::Poll;
+
+use runtime::buf::Sga;
+use runtime::time::Time;
+use runtime::{Errno, Error, Result};
+
+use super::State;
+use super::open::Open;
+use crate::tcp::receive::Need;
+
+const SHUT: Error = Error::new(Errno::PIPE, "the stream was shut down for writing");
+const ENDED: Error = Error::new(Errno::PIPE, "the stream has ended, and a pop has said so");
+
+impl Open {
+    #[inline]
+    pub fn push(&mut self, message: &mut Sga, now: Time) -> Poll<Result<()>> {
+        if !self.state.may_push() {
+            return self.refuse_push(message);
+        }
+        if message.has_no_segment() {
+            return self.completed();
+        }
+        if let Err(error) = self.queue.push(message) {
+            return Poll::Ready(Err(error));
+        }
+        self.stirred = true;
+        if self.user_timeout > 0 && self.timers.user == Time::MAX {
+            self.start_user_timer(now);
+        }
+        if message.has_no_segment() {
+            let Some(completions) = &mut self.completions else { return Poll::Ready(Ok(())) };
+            completions.pushed(self.queue.end());
+        }
+        self.awaits_room = true;
+        Poll::Pending
+    }
+
+    #[cold]
+    fn start_user_timer(&mut self, now: Time) {
+        if self.recovery.is_idle() {
+            self.progress = now;
+        }
+        self.user_timer(now);
+    }
+
+    /// What was pushed before is asked for again.
+    #[cold]
+    fn completed(&mut self) -> Poll<Result<()>> {
+        let (una, next) = (self.recovery.una(), self.recovery.next());
+        if self.completions.as_mut().is_none_or(|completions| completions.take(una, next)) {
+            return Poll::Ready(Ok(()));
+        }
+        self.awaits_room = true;
+        Poll::Pending
+    }
+
+    /// Nothing may be pushed any more; what was, may still be waited for.
+    #[cold]
+    fn refuse_push(&mut self, message: &Sga) -> Poll<Result<()>> {
+        match self.error {
+            Some(error) if self.state == State::Closed => Poll::Ready(Err(error)),
+            _ if message.has_no_segment() && self.awaits_completion() => self.completed(),
+            _ => Poll::Ready(Err(SHUT)),
+        }
+    }
+
+    #[inline]
+    pub fn pop(&mut self, at_most: Option<usize>, now: Time) -> Poll<Result<Sga>> {
+        if self.receiver.is_dry() {
+            return self.nothing_to_pop();
+        }
+        match self.receiver.pop(at_most, now) {
+            // A message without a byte would say that the stream has ended.
+            Ok(Some(popped)) if !popped.is_empty() => {
+                // The window has more room, of which the peer may have to hear.
+                self.stirred |= self.receiver.acknowledge(now) == Need::Now;
+                Poll::Ready(Ok(popped))
+            }
+            Ok(_) => self.nothing_to_pop(),
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+
+    fn nothing_to_pop(&mut self) -> Poll<Result<Sga>> {
+        if self.receiver.has_end() {
+            return Poll::Ready(if core::mem::replace(&mut self.told, true) { Err(ENDED) } else { Ok(Sga::new()) });
+        }
+        if self.state != State::Closed {
+            return Poll::Pending;
+        }
+        Poll::Ready(Err(self.error.unwrap_or(ENDED)))
+    }
+
+    fn awaits_completion(&self) -> bool {
+        self.completions.as_ref().is_some_and(|completions| completions.is_awaited())
+    }
+
+    /// Wakes whoever waits for room, once there is plenty, or for a completion.
+    #[inline]
+    pub fn make_room(&mut self) {
+        if self.awaits_room && (self.queue.is_roomy() || self.awaits_completion()) {
+            self.awaits_room = false;
+            self.news.writable = true;
+        }
+    }
+}

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+mod flow;
+mod forged;
+mod handshake;
+mod pair;
+mod states;
+mod timers;
+mod transfer;

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The timers of an open connection but those of recovery and of the receiver, and what happens when one of them all is over.
+//!
+//! Timers that every segment would move are not moved: when one is over, what has come meanwhile says whether it counts.
+
+use alloc::boxed::Box;
+use core::ops::{Deref, DerefMut};
+use core::time::Duration;
+
+use runtime::time::Time;
+use runtime::{Errno, Error};
+
+use super::State;
+use super::open::{Due, Open};
+use super::persist::Probes;
+use crate::tcp::recovery::Expired;
+
+/// The peer has not answered for too long.
+pub(super) const SILENT: Error = Error::new(Errno::TIMEDOUT, "the peer does not answer");
+
+/// When each is over; [`Time::MAX`]: it is not armed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timers {
+    /// Of keep-alive.
+    pub keep_alive: Time,
+    /// Of the peer's closed window.
+    pub persist: Time,
+    /// Of data that are not acknowledged (RFC 9293 section 3.8.3, RFC 5482).
+    pub user: Time,
+    /// Of FIN-WAIT-2 without an application, and TIME-WAIT.
+    pub end: Time,
+    /// What could be sent could not leave yet: for pacing, or for want of a buffer.
+    pub resume: Time,
+    /// What the peer's closed window was asked.
+    pub probes: Probes,
+}
+
+impl Timers {
+    pub const NONE: Self = Self {
+        keep_alive: Time::MAX,
+        persist: Time::MAX,
+        user: Time::MAX,
+        end: Time::MAX,
+        resume: Time::MAX,
+        probes: Probes::NONE,
+    };
+
+    #[inline]
+    fn first(&self) -> Time {
+        self.keep_alive.min(self.persist).min(self.user).min(self.end).min(self.resume)
+    }
+}
+
+/// The timers, which most connections need none of most of the time: there only once one is armed.
+#[derive(Debug)]
+pub(super) struct Slow(Option<Box<Timers>>);
+
+impl Slow {
+    pub const NONE: Self = Self(None);
+}
+
+impl Deref for Slow {
+    type Target = Timers;
+
+    #[inline]
+    fn deref(&self) -> &Timers {
+        self.0.as_deref().unwrap_or(&Timers::NONE)
+    }
+}
+
+impl DerefMut for Slow {
+    fn deref_mut(&mut self) -> &mut Timers {
+        self.0.get_or_insert_with(|| Box::new(Timers::NONE))
+    }
+}
+
+impl Timers {
+    /// Whether no probe of the peer's window awaits its answer.
+    #[inline]
+    pub fn asks_nothing(&self) -> bool {
+        self.probes.last == Time::MAX && self.probes.sent == 0
+    }
+}
+
+impl Open {
+    /// When [`expired`](Self::expired) is to be called.
+    #[inline]
+    pub fn deadline(&self) -> Option<Time> {
+        Some(self.due()).filter(|due| *due < Time::MAX)
+    }
+
+    /// The same; [`Time::MAX`]: it is not to be called.
+    #[inline]
+    pub fn due(&self) -> Time {
+        if self.state == State::Closed {
+            return Time::MAX;
+        }
+        let first = self.recovery.due().min(self.receiver.due());
+        match &self.timers.0 {
+            None => first,
+            Some(slow) => first.min(slow.first()),
+        }
+    }
+
+    /// Does what the time has come for.
+    pub fn expired(&mut self, now: Time) {
+        if self.state == State::Closed {
+            return;
+        }
+        // An acknowledgment may have waited long enough; the receiver says so when it is asked.
+        self.stirred = true;
+        if self.recovery.deadline().is_some_and(|deadline| deadline <= now) {
+            self.recovery_expired(now);
+        }
+        if self.timers.first() <= now {
+            self.timer_expired(now);
+        }
+    }
+
+    fn recovery_expired(&mut self, now: Time) {
+        match self.recovery.expired(now) {
+            Expired::Nothing => self.queue.trim(),
+            Expired::Probe => self.due.set(Due::TAIL),
+            Expired::Reordered => {}
+            Expired::Timeout { count } => self.timed_out(count, now),
+        }
+    }
+
+    /// Data were not acknowledged in time for the `count`th time in a row (RFC 9293 section 3.8.3).
+    fn timed_out(&mut self, count: u8, now: Time) {
+        if count > self.retries {
+            // RFC 9293 section 3.8.3, R2.
+            return self.fail(self.silence());
+        }
+        self.shrink_for_black_hole(count);
+        self.user_timer(now);
+    }
+
+    fn timer_expired(&mut self, now: Time) {
+        if self.timers.resume <= now {
+            self.timers.resume = Time::MAX;
+        }
+        if self.timers.persist <= now {
+            self.persist_expired(now);
+        }
+        if self.timers.keep_alive <= now {
+            self.keep_alive_expired(now);
+        }
+        if self.timers.user <= now {
+            self.timers.user = Time::MAX;
+            self.user_timer(now);
+        }
+        if self.timers.end <= now {
+            self.ended();
+        }
+    }
+
+    /// What is said of a peer that is given up.
+    pub fn silence(&self) -> Error {
+        self.error.unwrap_or(SILENT)
+    }
+
+    /// Arms the user timer if something is to be acknowledged, or gives up if that has taken too long.
+    pub fn user_timer(&mut self, now: Time) {
+        if self.user_timeout == 0 || self.is_drained() {
+            return;
+        }
+        let timeout = Duration::from_millis(self.user_timeout.into());
+        if self.progress + timeout <= now {
+            return self.fail(self.silence());
+        }
+        self.timers.user = self.progress + timeout;
+    }
+}
