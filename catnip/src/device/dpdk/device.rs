@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A port as a [`Device`].
+
+use super::Settings;
+use super::eal;
+use super::pause::Pause;
+use super::port::{Port, link_up};
+use super::receive::Receiver;
+use super::transmit::Transmitter;
+use dpdk_sys::rte_eth_stats;
+use runtime::Result;
+use runtime::buf::Pools;
+use runtime::device::{Burst, Caps, Device, DeviceCounters};
+use std::os::fd::BorrowedFd;
+
+/// A port.
+pub struct Dpdk {
+    // It is closed first, and gives back what the driver has; then the pools can go.
+    port: Port,
+    receiver: Receiver,
+    transmitter: Transmitter,
+    caps: Caps,
+    pause: Pause,
+    counters: DeviceCounters,
+    /// What the port had counted before.
+    before: rte_eth_stats,
+}
+
+impl Dpdk {
+    /// Starts the environment, if this is the first port of the process, and the port.
+    ///
+    /// # Errors
+    /// `ENODEV` no such port; `EBUSY` a LibOs of this process has it; `EINVAL`, `ENOTSUP` it cannot be set so; `ENOMEM` too little memory;
+    /// others of the driver. DPDK writes what it knows about it to the standard error output.
+    pub fn open(settings: &Settings, pools: &Pools) -> Result<Self> {
+        eal::start(settings)?;
+        eal::join();
+        let mut port = Port::find(&settings.port)?;
+        let plan = port.configure(settings)?;
+        let small = pools.slotted()[0].capacity();
+        let receiver = Receiver::new(&port, &plan, settings, small, pools.clone())?;
+        let transmitter = Transmitter::new(&port, &plan)?;
+        port.start(&plan, settings, receiver.packets(), pools)?;
+        let caps = Caps {
+            mtu: plan.mtu,
+            headroom: 0,
+            checksum: plan.checksum,
+            segments_tcp: plan.segmentation,
+            segments_udp: false,
+        };
+        let (pause, before) = (Pause::new()?, port.stats());
+        Ok(Self { receiver, transmitter, port, caps, pause, counters: DeviceCounters::default(), before })
+    }
+
+    /// The name that DPDK has for the driver.
+    #[must_use]
+    pub fn driver(&self) -> &str {
+        self.port.driver()
+    }
+
+    /// Whether payloads are attached instead of copied.
+    #[must_use]
+    pub const fn attaches(&self) -> bool {
+        self.transmitter.attaches()
+    }
+
+    /// Packet buffers of the port's pools that are not in them: with the driver, in views, waiting to be sent.
+    #[must_use]
+    pub fn in_use(&self) -> u32 {
+        self.receiver.packets().in_use() + self.transmitter.in_use()
+    }
+
+    /// Whether the link is up.
+    #[must_use]
+    pub fn link_up(&self) -> bool {
+        link_up(self.port.id())
+    }
+}
+
+impl Device for Dpdk {
+    fn name(&self) -> &'static str {
+        "dpdk"
+    }
+
+    fn address(&self) -> Option<[u8; 6]> {
+        Some(self.port.address())
+    }
+
+    fn caps(&self) -> Caps {
+        self.caps
+    }
+
+    #[inline]
+    fn rx(&mut self, burst: &mut Burst) -> Result<()> {
+        self.pause.end();
+        self.transmitter.take_back();
+        if self.receiver.receive(burst, &mut self.counters) {
+            self.pause.busy();
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn tx(&mut self, burst: &mut Burst) -> Result<()> {
+        self.transmitter.send(burst, &mut self.counters);
+        Ok(())
+    }
+
+    fn counters(&self) -> DeviceCounters {
+        let now = self.port.stats();
+        let missed = |stats: &rte_eth_stats| stats.imissed + stats.ierrors + stats.rx_nombuf;
+        DeviceCounters {
+            receive_drops: self.counters.receive_drops + missed(&now).saturating_sub(missed(&self.before)),
+            send_drops: self.counters.send_drops + now.oerrors.saturating_sub(self.before.oerrors),
+            ..self.counters
+        }
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.pause.descriptor())
+    }
+
+    fn arm(&mut self) -> bool {
+        // What waits to be sent is tried again at each end of a sleep.
+        self.receiver.look() || !self.pause.begin()
+    }
+
+    fn disarm(&mut self) {
+        self.pause.end();
+    }
+}

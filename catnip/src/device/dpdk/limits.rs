@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Every bound of ports of DPDK that is not configuration.
+
+use core::time::Duration;
+use runtime::device::BURST_FRAMES_MAX;
+
+/// The shortest sleep of a port without interrupts, which is the first after something has come.
+pub const PAUSE_SHORTEST: Duration = Duration::from_micros(50);
+/// The longest, to which they double.
+pub const PAUSE_LONGEST: Duration = Duration::from_millis(1);
+
+/// Packet buffers that a thread's cache holds in front of a pool.
+pub const CACHE: u32 = 128;
+/// Bytes of a packet buffer's data, where the port can use several for one packet; behind DPDK's own headroom.
+pub const SEGMENT: u32 = 2048;
+/// Packet buffers beside those of the descriptors: in bursts, caches and on their way.
+pub const SPARE: u32 = 4 * BURST_FRAMES_MAX as u32 + 2 * CACHE;
+
+/// Frames that the driver had no room for, and that are ready to be sent (the burst waits).
+pub const WAITING_MAX: usize = BURST_FRAMES_MAX;
+/// How often a driver takes nothing until its link is looked at: without one, what waits is dropped.
+pub const TRIES_PER_LINK: u32 = 32;
+/// Views whose memory is attached to packet buffers at once (payloads are copied).
+pub const LOANS_MAX: u32 = 4096;
+/// A frame that is no longer is copied: that costs less than attaching.
+pub const COPIED_MAX: usize = 256;
+/// So is a piece of a longer frame.
+pub const COPIED_PIECE_MAX: usize = 128;
+
+/// Tries to start a port whose peer is not there yet (`net_memif` as a client), and the pause between them (`ECONNREFUSED` or what the driver
+/// says).
+pub const START_TRIES: u32 = 100;
+/// See [`START_TRIES`].
+pub const START_PAUSE: Duration = Duration::from_millis(50);
+/// How often the link of such a client is looked at until it is started again, and the pause between two looks.
+pub const LINK_LOOKS: u32 = 20;
+/// See [`LINK_LOOKS`].
+pub const LINK_PAUSE: Duration = Duration::from_millis(5);
+/// Packet buffers that `net_af_xdp` puts aside for each queue, however few descriptors it has.
+pub const AF_XDP_FILLED: u32 = 2048;

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Pools of packet buffers (`rte_mbuf.h`), which are DPDK's.
+
+use super::port::error;
+use core::ffi::{CStr, c_int};
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU32, Ordering};
+use dpdk_sys::{
+    MARGAY_HEADROOM, margay_alloc, margay_errno, margay_free_pool, rte_mbuf, rte_mempool, rte_mempool_in_use_count,
+    rte_pktmbuf_pool_create,
+};
+use runtime::{Error, Result};
+use std::ffi::CString;
+
+/// A number for each name that DPDK must know apart.
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+/// Memory of whatever socket there is: `SOCKET_ID_ANY`.
+const ANY_SOCKET: c_int = -1;
+
+/// A name that nothing else has.
+pub fn name(kind: &str) -> CString {
+    // Digits and letters, without a zero byte.
+    CString::new(format!("margay-{kind}-{}", NEXT.fetch_add(1, Ordering::Relaxed))).unwrap_or_default()
+}
+
+/// What DPDK has said last on this thread.
+pub fn last_error(reason: &'static str) -> Error {
+    // SAFETY: a number of this thread.
+    error(unsafe { margay_errno() }.saturating_neg(), reason)
+}
+
+/// A pool, which goes when all its buffers are back. If some are not, it stays: their memory may be looked at still.
+pub struct Packets(NonNull<rte_mempool>);
+
+impl Packets {
+    /// A pool of `count` buffers with `segment` bytes of data each, 0 for none.
+    ///
+    /// # Errors
+    /// `ENOMEM` DPDK has too little memory.
+    pub fn new(kind: &str, count: u32, segment: u32) -> Result<Self> {
+        let room = if segment == 0 { 0 } else { segment + MARGAY_HEADROOM };
+        let room = u16::try_from(room).unwrap_or(u16::MAX);
+        let name: &CStr = &name(kind);
+        // SAFETY: a string that it copies, and numbers.
+        let pool = unsafe { rte_pktmbuf_pool_create(name.as_ptr(), count, super::limits::CACHE, 0, room, ANY_SOCKET) };
+        NonNull::new(pool).map(Self).ok_or_else(|| {
+            last_error("rte_pktmbuf_pool_create: DPDK has too little memory: more huge pages, more catnip.dpdk.memory, or fewer buffers")
+        })
+    }
+
+    /// DPDK's pointer to it.
+    pub const fn raw(&self) -> *mut rte_mempool {
+        self.0.as_ptr()
+    }
+
+    /// A buffer without data; `None`: all are out.
+    #[inline]
+    pub fn take(&self) -> Option<NonNull<rte_mbuf>> {
+        // SAFETY: the pool is there.
+        NonNull::new(unsafe { margay_alloc(self.raw()) })
+    }
+
+    /// How many are out.
+    pub fn in_use(&self) -> u32 {
+        // SAFETY: the pool is there.
+        unsafe { rte_mempool_in_use_count(self.raw()) }
+    }
+}
+
+impl Drop for Packets {
+    fn drop(&mut self) {
+        // SAFETY: nobody takes buffers out any more; one that is out somewhere keeps the pool.
+        if !unsafe { margay_free_pool(self.raw()) } {
+            log::warn!("{} packet buffers of DPDK are still out: their pool stays", self.in_use());
+        }
+    }
+}

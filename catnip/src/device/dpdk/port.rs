@@ -1,0 +1,418 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A port: which one it is, what it can do, how it is set, and its end (`rte_ethdev.h`).
+
+use super::Settings;
+use super::limits::{AF_XDP_FILLED, LINK_LOOKS, LINK_PAUSE, SEGMENT, START_PAUSE, START_TRIES};
+use super::packets::Packets;
+use core::ffi::{CStr, c_int};
+use core::ptr::null;
+use dpdk_sys::{
+    MARGAY_HEADROOM, MARGAY_PORTS_MAX, MARGAY_RSS_IP, MARGAY_RSS_TCP, MARGAY_RSS_UDP, MARGAY_RX_IPV4_CKSUM,
+    MARGAY_RX_SCATTER, MARGAY_RX_TCP_CKSUM, MARGAY_RX_UDP_CKSUM, MARGAY_SPREAD_BY_HASH, MARGAY_TX_IPV4_CKSUM,
+    MARGAY_TX_MULTI_SEGS, MARGAY_TX_TCP_CKSUM, MARGAY_TX_TCP_TSO, MARGAY_TX_UDP_CKSUM, margay_device,
+    margay_iova_is_va, rte_dev_dma_map, rte_dev_dma_unmap, rte_dev_probe, rte_dev_remove, rte_eth_allmulticast_enable,
+    rte_eth_conf, rte_eth_dev_adjust_nb_rx_tx_desc, rte_eth_dev_close, rte_eth_dev_configure,
+    rte_eth_dev_default_mac_addr_set, rte_eth_dev_get_mtu, rte_eth_dev_get_port_by_name, rte_eth_dev_info,
+    rte_eth_dev_info_get, rte_eth_dev_set_mtu, rte_eth_dev_start, rte_eth_dev_stop, rte_eth_find_next, rte_eth_link,
+    rte_eth_link_get_nowait, rte_eth_macaddr_get, rte_eth_promiscuous_enable, rte_eth_rx_queue_setup, rte_eth_stats,
+    rte_eth_stats_get, rte_eth_tx_queue_setup, rte_ether_addr, rte_extmem_register, rte_extmem_unregister,
+};
+use network::wire::MacAddress;
+use runtime::buf::Pools;
+use runtime::{Errno, Error, Result};
+use rustix::io::Errno as Os;
+use std::ffi::CString;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Bytes of a page, as memory is registered by.
+const PAGE: usize = 4096;
+/// Bytes in front of a packet and behind it that its length on the wire does not count: Ethernet's header and a VLAN tag.
+const OVERHEAD: u32 = super::super::frame_max(0) as u32;
+
+const NAME: Error = Error::new(Errno::INVAL, "catnip.dpdk.port: no name of a port");
+const NONE: Error = Error::os(Os::NODEV, "catnip.dpdk.port: there is no such port after its driver has looked for it");
+const KEEPS_ADDRESS: &str =
+    "rte_eth_dev_default_mac_addr_set: the port keeps its own hardware address; leave out catnip.mac";
+const TAKEN: Error = Error::new(Errno::BUSY, "another LibOs of this process has this port");
+const MTU: Error = Error::new(Errno::INVAL, "the MTU is more than the port can have");
+
+/// Which ports LibOses of this process have.
+static USED: Mutex<Vec<u16>> = Mutex::new(Vec::new());
+
+/// Ports are made and ended by one thread at a time: drivers share lists that nothing else guards.
+static CONTROL: Mutex<()> = Mutex::new(());
+
+/// Keeps other threads from making and ending ports.
+fn control() -> MutexGuard<'static, ()> {
+    CONTROL.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Drivers that cannot send memory that is not their own: the peer of `net_virtio_user` reads DPDK's memory alone, and `net_af_xdp`
+/// its UMEM.
+const OWN_MEMORY: [&str; 2] = ["net_virtio_user", "net_af_xdp"];
+
+/// What says that a port of `net_memif` is the client, by its new name and its old one; without a word it is the server.
+const CLIENT: [&str; 2] = ["role=client", "role=slave"];
+
+/// The error for what DPDK says, which is a negative errno.
+pub fn error(said: c_int, reason: &'static str) -> Error {
+    Error::os(Os::from_raw_os_error(said.saturating_neg()), reason)
+}
+
+fn check(said: c_int, reason: &'static str) -> Result<()> {
+    if said < 0 { Err(error(said, reason)) } else { Ok(()) }
+}
+
+/// A hardware address that stands for a port.
+pub fn hardware(port: &str) -> Option<[u8; 6]> {
+    port.trim().parse::<MacAddress>().ok().map(|mac| mac.0)
+}
+
+/// What a port is set to.
+pub struct Plan {
+    pub mtu: u16,
+    pub queues: u16,
+    pub receive: u16,
+    pub transmit: u16,
+    /// Data bytes of a packet buffer, to receive into and to copy into.
+    pub segment: u32,
+    /// Several packet buffers may be one frame to be sent; and how many, at most.
+    pub chains: Option<usize>,
+    pub checksum: bool,
+    pub segmentation: bool,
+    /// Payloads may be attached.
+    pub attach: bool,
+}
+
+/// A port that is this LibOs' own.
+pub struct Port {
+    id: u16,
+    /// It was added for this, and goes with it.
+    added: bool,
+    driver: &'static str,
+    /// It reads memory without this processor.
+    dma: bool,
+    arguments: String,
+    /// The hardware address that it was given.
+    address: Option<[u8; 6]>,
+    /// Memory of the LibOs that it was told of.
+    mapped: Vec<(usize, usize)>,
+}
+
+impl Port {
+    /// Finds the port, or has it made.
+    ///
+    /// # Errors
+    /// `ENODEV` there is none; `EBUSY` it is in use; others of its driver.
+    pub fn find(name: &str) -> Result<Self> {
+        let name = name.trim();
+        let (id, added) = {
+            let _control = control();
+            let (id, added) = match hardware(name) {
+                Some(address) => (all().find(|&id| address_of(id) == address).ok_or(NONE)?, false),
+                None => probe(name)?,
+            };
+            let mut used = USED.lock().unwrap_or_else(PoisonError::into_inner);
+            if used.contains(&id) {
+                return Err(TAKEN);
+            }
+            used.push(id);
+            (id, added)
+        };
+        let mut port = Self {
+            id,
+            added,
+            driver: "",
+            dma: !name.starts_with("net_"),
+            arguments: name.to_owned(),
+            address: None,
+            mapped: Vec::new(),
+        };
+        let info = port.info()?;
+        if !info.driver_name.is_null() {
+            // SAFETY: the driver's name is a string that stays as long as the driver, which is never unloaded.
+            port.driver = unsafe { CStr::from_ptr(info.driver_name) }.to_str().unwrap_or_default();
+        }
+        Ok(port)
+    }
+
+    /// DPDK's number for it.
+    pub const fn id(&self) -> u16 {
+        self.id
+    }
+
+    /// The driver's name.
+    pub const fn driver(&self) -> &'static str {
+        self.driver
+    }
+
+    fn info(&self) -> Result<rte_eth_dev_info> {
+        let mut info = rte_eth_dev_info::default();
+        // SAFETY: a structure that it fills in.
+        let said = unsafe { rte_eth_dev_info_get(self.id, &raw mut info) };
+        check(said, "rte_eth_dev_info_get").map(|()| info)
+    }
+
+    /// Sets what is set before a port has queues.
+    ///
+    /// # Errors
+    /// `EINVAL` the MTU is too large; `ENOTSUP` and others of the driver.
+    pub fn configure(&self, settings: &Settings) -> Result<Plan> {
+        let info = self.info()?;
+        let mtu = self.longest(&info, settings)?;
+        let (receives, transmits) = (info.rx_offload_capa, info.tx_offload_capa);
+        let all = |offered: u64, wanted: u64| offered & wanted == wanted;
+        let sums = MARGAY_TX_UDP_CKSUM | MARGAY_TX_TCP_CKSUM;
+        let checksum = settings.checksum && all(transmits, sums);
+        let chains = all(transmits, MARGAY_TX_MULTI_SEGS);
+        let segmentation = settings.segmentation && checksum && chains && all(transmits, MARGAY_TX_TCP_TSO);
+        // What does not fit a packet buffer comes in several, where the port can do that.
+        let frame = u32::from(mtu) + OVERHEAD;
+        let scatter = frame > SEGMENT && receives & MARGAY_RX_SCATTER != 0;
+        let longest = (u32::from(u16::MAX) - MARGAY_HEADROOM) & !63;
+        let segment = if scatter || frame <= SEGMENT { SEGMENT } else { frame.next_multiple_of(64).min(longest) };
+
+        let mut conf = rte_eth_conf::default();
+        conf.rxmode.mtu = mtu.into();
+        if settings.checksum {
+            conf.rxmode.offloads |= receives & (MARGAY_RX_IPV4_CKSUM | MARGAY_RX_UDP_CKSUM | MARGAY_RX_TCP_CKSUM);
+        }
+        if scatter {
+            conf.rxmode.offloads |= MARGAY_RX_SCATTER;
+        }
+        if checksum {
+            conf.txmode.offloads |= sums | transmits & MARGAY_TX_IPV4_CKSUM;
+        }
+        if chains {
+            conf.txmode.offloads |= MARGAY_TX_MULTI_SEGS;
+        }
+        if segmentation {
+            conf.txmode.offloads |= MARGAY_TX_TCP_TSO;
+        }
+        let queues = settings.queues.clamp(1, info.max_rx_queues.min(info.max_tx_queues).max(1));
+        // What a NIC spreads by is what it can of this: others refuse a word too many.
+        let hashes = info.flow_type_rss_offloads & (MARGAY_RSS_IP | MARGAY_RSS_TCP | MARGAY_RSS_UDP);
+        if queues > 1 && hashes != 0 {
+            conf.rxmode.mq_mode = MARGAY_SPREAD_BY_HASH;
+            conf.rx_adv_conf.rss_conf.rss_hf = hashes;
+        }
+        let _control = control();
+        // SAFETY: a structure that it copies.
+        let said = unsafe { rte_eth_dev_configure(self.id, queues, queues, &raw const conf) };
+        check(said, "rte_eth_dev_configure: the port does not take these queues and offloads")?;
+        let (mut receive, mut transmit) = (settings.receive, settings.transmit);
+        // SAFETY: two numbers that it changes.
+        let said = unsafe { rte_eth_dev_adjust_nb_rx_tx_desc(self.id, &raw mut receive, &raw mut transmit) };
+        check(said, "rte_eth_dev_adjust_nb_rx_tx_desc")?;
+        let most = usize::from(info.tx_desc_lim.nb_seg_max);
+        let chains = chains.then_some(if most == 0 { usize::from(u8::MAX) } else { most });
+        let shares = self.arguments.contains("zero-copy=yes");
+        let attach = settings.attach
+            && chains.is_some()
+            && !shares
+            && !OWN_MEMORY.contains(&self.driver)
+            // SAFETY: the environment is up.
+            && (!self.dma || unsafe { margay_iova_is_va() });
+        Ok(Plan { mtu, queues, receive, transmit, segment, chains, checksum, segmentation, attach })
+    }
+
+    /// The longest packet, which the port is told if it is to be another one than it has.
+    fn longest(&self, info: &rte_eth_dev_info, settings: &Settings) -> Result<u16> {
+        let mut mtu = 0;
+        // SAFETY: a number that it fills in.
+        let said = unsafe { rte_eth_dev_get_mtu(self.id, &raw mut mtu) };
+        check(said, "rte_eth_dev_get_mtu")?;
+        let Some(wanted) = settings.mtu.filter(|&wanted| wanted != mtu) else { return Ok(mtu) };
+        if info.max_mtu != 0 && wanted > info.max_mtu {
+            return Err(MTU);
+        }
+        // SAFETY: numbers.
+        let said = unsafe { rte_eth_dev_set_mtu(self.id, wanted) };
+        // A driver that cannot be told has no bound of its own below its longest packet.
+        let untold = said == -Os::OPNOTSUPP.raw_os_error() && u32::from(wanted) + OVERHEAD <= info.max_rx_pktlen;
+        if untold {
+            Ok(wanted)
+        } else {
+            check(said, "rte_eth_dev_set_mtu: the port cannot have this MTU").map(|()| wanted)
+        }
+    }
+
+    /// Makes the queues and starts.
+    ///
+    /// # Errors
+    /// `ENOMEM`, `EINVAL` and others of the driver.
+    pub fn start(&mut self, plan: &Plan, settings: &Settings, packets: &Packets, pools: &Pools) -> Result<()> {
+        let setting = control();
+        for queue in 0..plan.queues {
+            // SAFETY: the pool outlives the port's queues: it is freed when all its buffers are back, and stays for good if not.
+            let said = unsafe { rte_eth_rx_queue_setup(self.id, queue, plan.receive, 0, null(), packets.raw()) };
+            check(said, "rte_eth_rx_queue_setup: a receive queue of this many descriptors")?;
+            // SAFETY: numbers; the port's own defaults.
+            let said = unsafe { rte_eth_tx_queue_setup(self.id, queue, plan.transmit, 0, null()) };
+            check(said, "rte_eth_tx_queue_setup: a transmit queue of this many descriptors")?;
+        }
+        if let Some(address) = settings.address.filter(|&address| address != self.address()) {
+            let mut address = rte_ether_addr { addr_bytes: address };
+            // SAFETY: an address that it copies.
+            let said = unsafe { rte_eth_dev_default_mac_addr_set(self.id, &raw mut address) };
+            // A virtual port that has no call for it lets everything in, and so ours, too.
+            if self.dma || said != -Os::OPNOTSUPP.raw_os_error() {
+                check(said, KEEPS_ADDRESS)?;
+            }
+            self.address = Some(address.addr_bytes);
+        }
+        if plan.attach && self.dma {
+            self.map(pools)?;
+        }
+        drop(setting);
+        self.run()?;
+        // What a driver does not know it lets in anyhow, as all without a filter do.
+        // SAFETY: a number.
+        unsafe { rte_eth_allmulticast_enable(self.id) };
+        if settings.promiscuous {
+            // SAFETY: a number.
+            let said = unsafe { rte_eth_promiscuous_enable(self.id) };
+            check(said, "rte_eth_promiscuous_enable: the port cannot let everything in")?;
+        }
+        Ok(())
+    }
+
+    /// Starts; again, as long as the peer of a client is not there. A server that is there but not started yet turns its client away for
+    /// good: then there is no link.
+    fn run(&self) -> Result<()> {
+        let client = self.driver == "net_memif" && CLIENT.iter().any(|role| self.arguments.contains(role));
+        let mut tries = if client { START_TRIES } else { 1 };
+        loop {
+            let starting = control();
+            // SAFETY: a number.
+            let said = unsafe { rte_eth_dev_start(self.id) };
+            // The peer may be another port of this process.
+            drop(starting);
+            tries -= 1;
+            if tries == 0 || said >= 0 && (!client || self.comes_up()) {
+                return check(said, "rte_eth_dev_start: the port does not start");
+            }
+            if said >= 0 {
+                let _control = control();
+                // SAFETY: a number. What it says shows when it is started again.
+                unsafe { rte_eth_dev_stop(self.id) };
+            }
+            std::thread::sleep(START_PAUSE);
+        }
+    }
+
+    /// Whether there is a link after some moments.
+    fn comes_up(&self) -> bool {
+        (0..LINK_LOOKS).any(|_| {
+            let up = link_up(self.id);
+            if !up {
+                std::thread::sleep(LINK_PAUSE);
+            }
+            up
+        })
+    }
+
+    /// Packet buffers that the driver puts aside for itself.
+    pub fn kept(&self, queues: u16) -> u32 {
+        if self.driver == "net_af_xdp" { AF_XDP_FILLED * u32::from(queues) } else { 0 }
+    }
+
+    /// Tells the port of the LibOs' memory, so that it can read payloads there.
+    fn map(&mut self, pools: &Pools) -> Result<()> {
+        // SAFETY: the port is there.
+        let device = unsafe { margay_device(self.id) };
+        for (base, len) in pools.slotted().into_iter().filter_map(runtime::buf::Pool::memory) {
+            let (start, len) = (base.as_ptr().cast(), len.next_multiple_of(PAGE));
+            // SAFETY: memory of this process, which stays as long as the views that are attached; of pages, as the pools are. The rest of
+            // the last page is only ever named, not used.
+            let said = unsafe {
+                let said = rte_extmem_register(start, len, core::ptr::null_mut(), 0, PAGE);
+                if said < 0 { said } else { rte_dev_dma_map(device, start, start.addr() as u64, len) }
+            };
+            check(
+                said,
+                "the NIC cannot be told of the LibOs' memory: set catnip.dpdk.attach to off, and payloads are copied",
+            )?;
+            self.mapped.push((start.addr(), len));
+        }
+        Ok(())
+    }
+
+    /// Its hardware address.
+    pub fn address(&self) -> [u8; 6] {
+        self.address.unwrap_or_else(|| address_of(self.id))
+    }
+
+    /// What it has counted.
+    pub fn stats(&self) -> rte_eth_stats {
+        let mut stats = rte_eth_stats::default();
+        // SAFETY: a structure that it fills in; zeros where it fails.
+        let _ = unsafe { rte_eth_stats_get(self.id, &raw mut stats) };
+        stats
+    }
+}
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        let _control = control();
+        // SAFETY: nobody else uses this port, and what it holds is freed into pools that are still there. What fails here leaves the
+        // port as it is, to the process' end.
+        unsafe {
+            let device = margay_device(self.id);
+            rte_eth_dev_stop(self.id);
+            for &(start, len) in &self.mapped {
+                let start = core::ptr::with_exposed_provenance_mut(start);
+                rte_dev_dma_unmap(device, start, start.addr() as u64, len);
+                rte_extmem_unregister(start, len);
+            }
+            rte_eth_dev_close(self.id);
+            if self.added && !device.is_null() {
+                rte_dev_remove(device);
+            }
+        }
+        USED.lock().unwrap_or_else(PoisonError::into_inner).retain(|&id| id != self.id);
+    }
+}
+
+/// All ports that there are.
+fn all() -> impl Iterator<Item = u16> {
+    // SAFETY: a number, and the environment is up.
+    let next = |from| Some(unsafe { rte_eth_find_next(from) }).filter(|&id| id < MARGAY_PORTS_MAX);
+    core::iter::successors(next(0), move |&id| next(id + 1))
+}
+
+/// Whether a port's link is up.
+pub fn link_up(id: u16) -> bool {
+    let mut link = rte_eth_link::default();
+    // SAFETY: a structure that it fills in.
+    let said = unsafe { rte_eth_link_get_nowait(id, &raw mut link) };
+    said >= 0 && link.link_status() != 0
+}
+
+fn address_of(id: u16) -> [u8; 6] {
+    let mut address = rte_ether_addr::default();
+    // SAFETY: a structure that it fills in; zeros where it fails.
+    let _ = unsafe { rte_eth_macaddr_get(id, &raw mut address) };
+    address.addr_bytes
+}
+
+/// The port of a device, which is added if it is not there; and whether it was.
+fn probe(arguments: &str) -> Result<(u16, bool)> {
+    let text = CString::new(arguments).map_err(|_| NAME)?;
+    let name = CString::new(arguments.split(',').next().unwrap_or_default()).map_err(|_| NAME)?;
+    if name.is_empty() {
+        return Err(NAME);
+    }
+    let known = || {
+        let mut id = 0;
+        // SAFETY: a string, and a number that it fills in.
+        (unsafe { rte_eth_dev_get_port_by_name(name.as_ptr(), &raw mut id) } == 0).then_some(id)
+    };
+    if let Some(id) = known() {
+        return Ok((id, false));
+    }
+    // SAFETY: a string that it copies.
+    let said = unsafe { rte_dev_probe(text.as_ptr()) };
+    check(said, "catnip.dpdk.port: no driver has taken the device; `margay doctor dpdk` looks at this host")?;
+    known().map(|id| (id, true)).ok_or(NONE)
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The end of a LibOs. No kernel stays behind to finish what its sockets have begun, so it is finished here, within a bounded time.
+//!
+//! - What was pushed goes out: to neighbours whose hardware addresses come within [`LAST_PACKETS_WAIT`], and on streams for as long as
+//!   their peers take it, but no longer than [`LAST_STREAMS_WAIT`].
+//! - A peer that has everything has [`LAST_ENDS_WAIT`] to end the connection from its side. Then it is left alone: a reset would take from it
+//!   what it has not read.
+//! - Any other connection that is not at its end then is reset: nobody would ever answer its peer.
+
+use super::Catnip;
+use crate::entry::Socket;
+use network::limits::{LAST_ENDS_WAIT, LAST_PACKETS_WAIT, LAST_STREAMS_WAIT};
+use runtime::limits::STUCK_PAUSE;
+use runtime::reactor::Events;
+use runtime::socket::{OptionName, SocketOption};
+use runtime::time::Time;
+
+impl Catnip {
+    /// Whether something of what was pushed has not arrived, as far as can be known, and may still do so.
+    fn is_unfinished(&self, begun: Time) -> bool {
+        let waited = self.reactor.now().saturating_since(begun);
+        let unresolved = self.nic.stack.unresolved() > 0 && waited < LAST_PACKETS_WAIT;
+        let unfinished = self.nic.stack.streams_unfinished() > 0 && waited < LAST_STREAMS_WAIT;
+        let ending = self.nic.stack.streams_ending() > 0 && waited < LAST_ENDS_WAIT;
+        self.nic.failed().is_none() && (unresolved || unfinished || ending)
+    }
+}
+
+impl Drop for Catnip {
+    fn drop(&mut self) {
+        self.reactor.refresh_clock();
+        let begun = self.reactor.now();
+        let open: Vec<Socket> = self.table.sockets().collect();
+        for socket in open {
+            if let Socket::Stream(id) = socket {
+                // Those that linger have the same time as all others.
+                if let Ok(SocketOption::Linger(Some(time))) = self.nic.stack.stream_option(id, OptionName::Linger)
+                    && !time.is_zero()
+                {
+                    let _ = self.nic.stack.stream_set_option(id, SocketOption::Linger(None));
+                }
+                let _ = self.nic.stack.stream_close(id, begun);
+            }
+        }
+        self.nic.flush(begun);
+        let mut events = Events::new();
+        while self.is_unfinished(begun) {
+            if !self.more && !self.nic.has_news() {
+                // A sleep that fails is one that is short.
+                let _ = self.reactor.collect(Some(STUCK_PAUSE), &mut events);
+            }
+            self.reactor.refresh_clock();
+            self.look();
+        }
+        self.nic.stack.abort_streams(self.reactor.now());
+        self.nic.flush(self.reactor.now());
+        if let Some(descriptor) = self.nic.descriptor() {
+            // It is closed right away, too.
+            let _ = self.reactor.unwatch(descriptor);
+        }
+    }
+}

@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Ports of DPDK: virtual devices, whose other end is the kernel, another port, or the port itself. The environment is one for all
+//! tests of this process, without huge pages if there are none; each test has ports of its own.
+
+use crate::frames::{EVERYBODY, OUR_MAC, parse_udp, udp};
+use crate::network::{ip, own};
+use crate::random::{Random, carry};
+use crate::{LOOKS, ask, frame, pools, receive, send};
+use catnip::device::dpdk::{Dpdk, Settings};
+use catnip::device::packet::{self, Packet};
+use runtime::buf::{Classes, Pools, Sga};
+use runtime::device::{BURST_FRAMES_MAX, Burst, Checksum, Device, Frame};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::net::UdpSocket;
+use std::time::Duration;
+
+fn open(port: &str) -> Dpdk {
+    Dpdk::open(&small(port), &pools()).unwrap_or_else(|error| panic!("{port}: {error}"))
+}
+
+/// Few of everything, so that the ends of it are met.
+fn small(port: &str) -> Settings {
+    Settings { receive: 128, transmit: 64, buffers: Some(2048), ..Settings::new(port) }
+}
+
+/// Random frames; the addresses are nobody's here.
+fn random(seed: u64) -> Random {
+    println!("seed {seed:#x}");
+    Random::new(seed, OUR_MAC, OUR_MAC, pools())
+}
+
+/// What is sent on `net_ring` is received on it: the packet buffers themselves, attached payloads among them.
+#[test]
+fn a_ring_gives_back_what_it_is_given() {
+    let mut port = open("net_ring_back0");
+    assert!(port.attaches() && port.driver() == "net_ring" && port.link_up());
+    let mut random = random(0x5eed_0001);
+    let before = port.in_use();
+    carry(&mut random, &mut port, None, 20_000);
+    // Everything has come, and so what was attached is back with the next look.
+    port.rx(&mut Burst::new()).unwrap();
+    assert!(port.in_use() <= before + 2 * BURST_FRAMES_MAX as u32, "{} and {before}", port.in_use());
+    let counters = port.counters();
+    assert_eq!((counters.sent, counters.received), (20_000, 20_000));
+    assert_eq!((counters.send_drops, counters.receive_drops), (0, 0));
+}
+
+/// A payload that the driver has keeps its memory, whoever else drops it, and is not written to.
+#[test]
+fn an_attached_payload_is_kept_until_the_driver_is_done() {
+    let mut port = open("net_ring_kept0");
+    let pools = pools();
+    let payload = pools.alloc_copy(&[7; 1000]).unwrap();
+    let mut mine = payload.view().unwrap();
+    send(&mut port, [Frame::from(Sga::from(payload))]);
+    assert!(mine.get_mut().is_none(), "the driver looks at it");
+    assert_eq!(pools.stats()[0].in_use, 1);
+    let (_, bytes) = receive(&mut port, |_, _| true);
+    assert_eq!(bytes, [7; 1000]);
+    port.rx(&mut Burst::new()).unwrap();
+    assert!(mine.get_mut().is_some(), "it is done");
+    drop(mine);
+    assert_eq!(pools.stats()[0].in_use, 0);
+    // What is under way when the port goes is given back, too.
+    send(&mut port, [Frame::from(Sga::from(pools.alloc_copy(&[8; 1000]).unwrap()))]);
+    assert_eq!(pools.stats()[0].in_use, 1);
+    let mut burst = Burst::new();
+    port.rx(&mut burst).unwrap();
+    drop(burst);
+    drop(port);
+    assert_eq!(pools.stats()[0].in_use, 0);
+}
+
+/// Received memory is the application's to keep, to write to, and to keep longer than the port.
+#[test]
+fn a_received_buffer_outlives_its_port() {
+    let mut port = Dpdk::open(&Settings { attach: false, ..small("net_ring_long0") }, &pools()).unwrap();
+    send(&mut port, [frame(&pools(), &[1; 700])]);
+    let mut burst = Burst::new();
+    while burst.is_empty() {
+        port.rx(&mut burst).unwrap();
+    }
+    let mut kept = burst.pop().unwrap().data.pop_front().unwrap();
+    drop(port);
+    kept.prepend(14).unwrap().fill(2);
+    kept.get_mut().unwrap()[14..].fill(3);
+    assert_eq!(kept.len(), 714);
+    assert!(kept[..14].iter().all(|&byte| byte == 2) && kept[14..].iter().all(|&byte| byte == 3));
+}
+
+/// A receiver that keeps twice as much as there are packet buffers gets copies, then nothing, and everything again when it lets go.
+#[test]
+fn running_out_of_buffers_is_survived() {
+    // This device receives as long as it is asked.
+    let tight = Pools::new(&Classes { small_count: 256, large_count: 4, ..Classes::default() }).unwrap();
+    let mut port = Dpdk::open(&Settings { buffers: Some(900), ..small("net_null_tight0") }, &tight).unwrap();
+    let (mut kept, mut burst) = (Vec::new(), Burst::new());
+    for _ in 0..2 * 900 {
+        port.rx(&mut burst).unwrap();
+        kept.extend(core::iter::from_fn(|| burst.pop()));
+    }
+    let drops = port.counters().receive_drops;
+    assert!(drops > 0 && tight.stats()[0].in_use == 256, "{drops}");
+    // Copies, and those lent: never the ones that the driver needs.
+    assert!(kept.len() > 256 && kept.len() < 256 + 900, "{}", kept.len());
+    kept.clear();
+    port.rx(&mut burst).unwrap();
+    assert_eq!(burst.len(), BURST_FRAMES_MAX);
+    assert_eq!(tight.stats()[0].in_use, 0);
+}
+
+/// What the driver has no room for stays, in order, and goes once it has.
+#[test]
+fn a_full_ring_is_waited_for() {
+    let mut port = open("net_ring_full0");
+    let pools = pools();
+    let (mut burst, mut sent) = (Burst::new(), 0_u32);
+    // A ring of net_ring has room for some thousand.
+    for _ in 0..LOOKS {
+        while !burst.is_full() {
+            burst.push(frame(&pools, &[&sent.to_be_bytes()[..], &[0; 60]].concat())).unwrap();
+            sent += 1;
+        }
+        port.tx(&mut burst).unwrap();
+        if !burst.is_empty() {
+            break;
+        }
+    }
+    assert!(burst.is_full(), "it takes no more");
+    assert!(port.arm(), "there is something to do");
+    let (mut next, mut incoming, mut looks) = (0_u32, Burst::new(), 0);
+    while next < sent {
+        port.rx(&mut incoming).unwrap();
+        port.tx(&mut burst).unwrap();
+        while let Some(frame) = incoming.pop() {
+            assert_eq!(frame.data.to_vec()[..4], next.to_be_bytes());
+            next += 1;
+        }
+        looks += 1;
+        assert!(looks < LOOKS, "{next} of {sent}");
+    }
+    assert_eq!((port.counters().sent, port.counters().send_drops), (sent.into(), 0));
+}
+
+/// What can never be sent is counted, and does not stand in the way.
+#[test]
+fn what_cannot_be_sent_is_counted() {
+    let mut port = open("net_ring_odd0");
+    let pools = pools();
+    let longest = 14 + 4 + usize::from(port.caps().mtu);
+    for len in [0, 13, longest + 1, 9000] {
+        send(&mut port, [frame(&pools, &vec![1; len])]);
+    }
+    assert_eq!(port.counters().send_drops, 4);
+    for len in [14, 60, longest] {
+        send(&mut port, [frame(&pools, &vec![2; len])]);
+        assert_eq!(receive(&mut port, |_, _| true).1, vec![2; len]);
+    }
+    assert_eq!(port.counters().send_drops, 4);
+}
+
+#[test]
+fn a_port_has_one_owner() {
+    let port = open("net_ring_one0");
+    let second = Dpdk::open(&small("net_ring_one0"), &pools());
+    assert_eq!(second.err().map(runtime::Error::errno), Some(runtime::Errno::BUSY));
+    drop(port);
+    drop(open("net_ring_one0"));
+    for (wrong, errno) in [("", runtime::Errno::INVAL), ("net_nothing0", runtime::Errno::INVAL)] {
+        let error = Dpdk::open(&small(wrong), &pools()).err().map(runtime::Error::errno);
+        assert!(error.is_some(), "{wrong}: {errno:?}");
+    }
+    // Nobody has this hardware address.
+    assert!(Dpdk::open(&small("02:aa:bb:cc:dd:ee"), &pools()).is_err());
+}
+
+/// A LibOs sleeps in epoll: the port ends each sleep by itself, since nothing interrupts.
+#[test]
+fn a_sleep_ends() {
+    let mut port = open("net_ring_sleep0");
+    for _ in 0..10 {
+        assert!(!port.arm());
+        let descriptor = port.descriptor().unwrap();
+        let wait = Timespec { tv_sec: 10, tv_nsec: 0 };
+        assert_eq!(poll(&mut [PollFd::new(&descriptor, PollFlags::IN)], Some(&wait)), Ok(1));
+        port.disarm();
+    }
+    assert!(!port.arm());
+    send(&mut port, [frame(&pools(), &[5; 64])]);
+    assert!(port.arm(), "it has come");
+    assert_eq!(receive(&mut port, |_, _| true).1, [5; 64], "and is not lost by looking");
+}
+
+/// Two ports of one process over shared memory, both ways.
+#[test]
+fn memif_carries_frames_both_ways() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("memif.sock");
+    let port = |role: &str| {
+        open(&format!("net_memif_{role}0,role={role},id=0,socket={},socket-abstract=no,secret=abc", socket.display()))
+    };
+    let (mut server, mut client) = (port("server"), port("client"));
+    wait_for_links(&server, &client);
+    let mut random = random(0x5eed_0002);
+    carry(&mut random, &mut server, Some(&mut client), 10_000);
+    carry(&mut random, &mut client, Some(&mut server), 10_000);
+    // A peer that goes takes the link with it, and what is sent then is nobody's.
+    drop(server);
+    for _ in 0..LOOKS {
+        if !client.link_up() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert!(!client.link_up());
+    let (pools, drops) = (pools(), client.counters().send_drops);
+    for _ in 0..200 {
+        send(&mut client, [frame(&pools, &[3; 900])]);
+    }
+    let mut none = Burst::new();
+    for _ in 0..100 {
+        client.tx(&mut none).unwrap();
+    }
+    assert_eq!((client.counters().send_drops - drops, pools.stats()[0].in_use), (200, 0));
+}
+
+/// A virtual machine's card and its host, in one process: the guest's end reads the memory that it was told of, so payloads are copied there.
+#[test]
+fn vhost_and_virtio_user_carry_frames_both_ways() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("vhost.sock");
+    let mut host = open(&format!("net_vhost0,iface={},queues=1", socket.display()));
+    let mut guest = open(&format!("net_virtio_user0,path={},queues=1,queue_size=256", socket.display()));
+    assert!(host.attaches() && !guest.attaches());
+    wait_for_links(&host, &guest);
+    let mut random = random(0x5eed_0003);
+    carry(&mut random, &mut host, Some(&mut guest), 5_000);
+    carry(&mut random, &mut guest, Some(&mut host), 5_000);
+}
+
+#[track_caller]
+fn wait_for_links(one: &Dpdk, other: &Dpdk) {
+    for _ in 0..LOOKS {
+        if one.link_up() && other.link_up() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    panic!("{} {}", one.link_up(), other.link_up());
+}
+
+/// A `veth(4)` pair: ours, and the kernel's with its address.
+fn veth() {
+    ip("link add ours type veth peer name theirs\n\
+        link set ours up\n\
+        link set theirs up\n\
+        addr add 10.9.0.1/24 dev theirs\n\
+        neigh add 10.9.0.2 lladdr 02:00:00:00:00:42 dev theirs nud permanent\n");
+    // The kernel fills in its checksums: this driver does not say which are missing.
+    let status = std::process::Command::new("ethtool").args(["-K", "theirs", "tx", "off"]).output().unwrap();
+    assert!(status.status.success(), "{status:?}");
+}
+
+fn socket() -> UdpSocket {
+    let socket = UdpSocket::bind("10.9.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    socket
+}
+
+/// Datagrams of all lengths to the kernel and back; `step` from one length to the next.
+fn echo(port: &mut Dpdk, step: usize) {
+    let mac = ask(port);
+    let kernel = socket();
+    let to = kernel.local_addr().unwrap().port();
+    let (mut bytes, pools) = ([0; 2000], pools());
+    let leaves_sums = port.caps().checksum;
+    for len in (0..1472).step_by(step) {
+        let payload: Vec<u8> = (0..len).map(|at: usize| (at % 251) as u8).collect();
+        let mut sent = frame(&pools, &udp(mac, [7, to], &payload, !leaves_sums));
+        if leaves_sums {
+            sent.checksum = Checksum::Partial { start: 34, offset: 6 };
+        }
+        send(port, [sent]);
+        assert_eq!(kernel.recv(&mut bytes).unwrap(), len);
+        assert!(bytes[..len] == payload);
+        kernel.send_to(&bytes[..len], "10.9.0.2:7").unwrap();
+        let (came, bytes) = receive(port, |_, bytes| parse_udp(bytes).is_some());
+        let (back, right) = parse_udp(&bytes).unwrap();
+        assert!(back == payload);
+        assert!(right || came.checksum == Checksum::Verified, "{:?}", came.checksum);
+    }
+    assert_eq!((port.counters().receive_drops, port.counters().send_drops), (0, 0));
+}
+
+#[test]
+fn af_packet_has_the_kernel_as_its_peer() {
+    if !own("dpdk::af_packet_has_the_kernel_as_its_peer") {
+        return;
+    }
+    veth();
+    let settings = Settings { address: Some(OUR_MAC), ..small("net_af_packet0,iface=ours") };
+    let mut port = Dpdk::open(&settings, &pools()).unwrap();
+    assert_eq!((port.address(), port.caps().mtu), (Some(OUR_MAC), 1500));
+    echo(&mut port, 5);
+    // A frame with a tag keeps it, though the kernel takes it out.
+    let settings = packet::Settings { address: [2, 0, 0, 0, 0, 9], receive: 64, transmit: 64, promiscuous: false };
+    let mut other = Packet::open("theirs", &settings, pools()).unwrap();
+    let payload: Vec<u8> = (0..200).collect();
+    let tagged = [&OUR_MAC[..], &[2, 0, 0, 0, 0, 9], &[0x81, 0], &[0x60, 7], &[8, 0], &payload].concat();
+    send(&mut other, [frame(&pools(), &tagged)]);
+    let (_, bytes) = receive(&mut port, |_, bytes| bytes[12..14] == [0x81, 0]);
+    assert!(bytes == tagged, "{:x?}", &bytes[..20]);
+}
+
+#[test]
+fn tap_has_the_kernel_as_its_peer() {
+    if !own("dpdk::tap_has_the_kernel_as_its_peer") {
+        return;
+    }
+    let mut port = open("net_tap0,iface=theirs,mac=02:00:00:00:00:42");
+    ip("link set theirs up\naddr add 10.9.0.1/24 dev theirs\n\
+        neigh add 10.9.0.2 lladdr 02:00:00:00:00:42 dev theirs nud permanent\n");
+    assert!(port.caps().checksum);
+    echo(&mut port, 50);
+    // To everybody, and in the other direction nothing is lost that was there before.
+    send(&mut port, [frame(&pools(), &udp(EVERYBODY, [7, 9], &[1; 30], true))]);
+}
