@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! See `network::wire::fuzz::ipv6`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| network::wire::fuzz::ipv6(bytes));
