@@ -6,6 +6,7 @@ use catcollar::Catcollar;
 use catloop::Catloop;
 use catmem::{Catmem, Settings, Sizes};
 use catnap::Catnap;
+use catnip::Catnip;
 use core::time::Duration;
 use runtime::Result;
 use runtime::buf::Pools;
@@ -60,6 +61,11 @@ impl Backends {
     /// Their names, in the order of their indices.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         self.all.iter().map(|transport| transport.name())
+    }
+
+    /// Whether a back end does TCP itself, so that how its connections fare is asked without a system call.
+    pub fn does_tcp(&self, index: u8) -> bool {
+        self.all.get(usize::from(index)).is_some_and(|transport| transport.name() == "catnip")
     }
 
     /// A back end by its index, which came from here.
@@ -130,6 +136,7 @@ fn sockets(config: &Config, reactor: &Rc<Reactor>, pools: &Pools, token: u64) ->
             catnap()
         })?,
         "catloop" => Box::new(Catloop::new(catloop_settings(config), Rc::clone(reactor), pools.clone(), token)),
+        "catnip" | "catpowder" => Box::new(Catnip::new(&config.network(), reactor, pools.clone(), token)?),
         _ => return Ok(None),
     }))
 }
@@ -183,6 +190,8 @@ fn catcollar_settings(config: &Config) -> catcollar::Settings {
         buffer_size: catcollar.buffer_size,
         sqpoll: catcollar.sqpoll,
         busy_poll: catcollar.busy_poll,
+        // Far below u32::MAX.
+        registered_sockets: catcollar.registered_sockets.map(|sockets| sockets as u32),
         zero_copy: catcollar.zero_copy,
     }
 }

@@ -21,5 +21,6 @@ pub use config::{Config, ConfigError};
 pub use libos::{IntoMessage, LibOs, StartError, Submitter, WaitSet, WakeHandle};
 pub use runtime::buf::{Buf, Sga};
 pub use runtime::op::{Completion, Datagram, Outcome};
-pub use runtime::socket::{Counters, Domain, Kind, OptionName, SocketOption};
+pub use runtime::socket::{Counters, Domain, Kind, MulticastInterface, OptionName, SocketOption};
+pub use runtime::tcp_info::{TcpInfo, TcpState};
 pub use runtime::{Errno, Error, Qd, Qt, Result};

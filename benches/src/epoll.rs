@@ -5,7 +5,8 @@
 //! - Every request is received into the same buffer, which stays in the cache. Only one that comes in parts is put
 //!   together elsewhere.
 //! - A `recv` asks for one byte more than there can be. So it comes back short, which means that the socket is drained
-//!   and that its next edge will be reported; no second call has to ask for that.
+//!   and that its next edge will be reported; no second call has to ask for that, unless the edge said that the client
+//!   sends no more: that end lies behind the bytes, and no other edge reports it.
 //! - A connection is added to the set once, for both directions, and never modified.
 //! - It is `epoll_wait(2)`, whose timeout is a number: `epoll_pwait2(2)`, which takes a structure, costs a little more each
 //!   time, and a server that polls calls it all the time.
@@ -22,6 +23,9 @@ use std::os::fd::{AsRawFd, OwnedFd};
 const EVENTS: i32 = 512;
 /// The listening socket's data; connections have their index.
 const LISTENER: u64 = u64::MAX;
+
+/// Edges behind which nothing more comes than what is there.
+const ENDS: u32 = (libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR) as u32;
 
 /// A connection.
 struct Connection {
@@ -72,13 +76,11 @@ pub fn serve(listener: OwnedFd, service: Service, meter: &mut Meter) -> Result<(
             }
         };
         for event in &events[..found] {
-            let data = event.u64;
+            let (data, flags) = (event.u64, event.events);
             if data == LISTENER {
                 echo.accept()?;
-            } else if !echo.serve(data as usize, meter)? {
-                // Closing takes it out of the set.
-                echo.connections[data as usize] = None;
-                echo.closed += 1;
+            } else {
+                echo.serve(data as usize, flags & ENDS != 0, meter)?;
             }
         }
     }
@@ -104,8 +106,22 @@ impl Echo {
         }
     }
 
-    /// A connection has an edge. False: its client has gone.
-    fn serve(&mut self, index: usize, meter: &mut Meter) -> Result<bool> {
+    /// A connection has an edge, which may say that its client `ends`.
+    fn serve(&mut self, index: usize, ends: bool, meter: &mut Meter) -> Result<()> {
+        // While an answer waits for room the end can, too: the edge of that room says it again.
+        while self.answer(index, meter)? {
+            if !ends || self.connections[index].as_ref().is_none_or(|connection| connection.answering) {
+                return Ok(());
+            }
+        }
+        // Closing takes it out of the set.
+        self.connections[index] = None;
+        self.closed += 1;
+        Ok(())
+    }
+
+    /// Receives once, and answers what is whole. False: the client has gone.
+    fn answer(&mut self, index: usize, meter: &mut Meter) -> Result<bool> {
         let Some(connection) = self.connections.get_mut(index).and_then(Option::as_mut) else { return Ok(true) };
         if connection.answering {
             self.system_calls += 1;

@@ -4,13 +4,24 @@
 use crate::{Counting, Meter, Service, epoll, io_uring};
 use rustix::net::sockopt::set_socket_linger;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
+use std::sync::mpsc::{Receiver, channel};
 use std::thread::{JoinHandle, sleep, spawn};
 use std::time::Duration;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
+
+/// A server, on its own thread.
+struct Server(Receiver<std::io::Result<Meter>>);
+
+impl Server {
+    /// How it ended.
+    fn ended(self) -> std::io::Result<Meter> {
+        self.0.recv_timeout(DEADLINE).expect("it ends in time, and without a panic")
+    }
+}
 
 type Serve = fn(OwnedFd, Service, &mut Meter) -> std::io::Result<()>;
 
@@ -18,15 +29,21 @@ const SERVERS: [(&str, Serve); 2] = [("epoll", epoll::serve), ("io_uring", io_ur
 /// Nobody waits longer for anything.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-fn start(serve: Serve, service: Service, first: u64, last: u64) -> (SocketAddr, JoinHandle<std::io::Result<Meter>>) {
+fn start(serve: Serve, service: Service, first: u64, last: u64) -> (SocketAddr, Server) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     listener.set_nonblocking(true).expect("it can");
     let address = listener.local_addr().expect("bound");
-    let server = spawn(move || {
+    (address, run(listener, serve, service, first, last))
+}
+
+fn run(listener: TcpListener, serve: Serve, service: Service, first: u64, last: u64) -> Server {
+    let (ended, server) = channel();
+    spawn(move || {
         let mut meter = Meter::new(first, last);
-        serve(listener.into(), service, &mut meter).map(|()| meter)
+        // A test that has given up takes it no more.
+        let _ = ended.send(serve(listener.into(), service, &mut meter).map(|()| meter));
     });
-    (address, server)
+    Server(server)
 }
 
 fn connect(address: SocketAddr) -> TcpStream {
@@ -65,7 +82,7 @@ fn requests_come_back_whole_and_in_parts_of_every_size() {
                 ask(client, &bytes(size, index + 9), 3);
             }
             drop(clients);
-            let meter = server.join().expect("no panic").unwrap_or_else(|error| panic!("{name}, {size} B: {error}"));
+            let meter = server.ended().unwrap_or_else(|error| panic!("{name}, {size} B: {error}"));
             assert_eq!(meter.answers(), 6, "{name}, {size} B");
             let (calls, _) = meter.per_answer().expect("all were given");
             assert!(calls >= 1.0, "{name}, {size} B: {calls}");
@@ -89,8 +106,28 @@ fn a_reset_and_an_end_in_the_middle_of_a_request_are_ends() {
         drop((reset, half));
         ask(&mut last, &bytes(64, 3), 3);
         drop(last);
-        let meter = server.join().expect("no panic").unwrap_or_else(|error| panic!("{name}: {error}"));
+        let meter = server.ended().unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(meter.answers(), 3, "{name}");
+    }
+}
+
+#[test]
+fn an_end_that_lies_behind_bytes_is_seen() {
+    for (name, serve) in SERVERS {
+        // The server starts when all is there: bytes and end come with one edge.
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        listener.set_nonblocking(true).expect("it can");
+        let address = listener.local_addr().expect("bound");
+        let mut whole = connect(address);
+        whole.write_all(&bytes(64, 1)).expect("sent");
+        whole.shutdown(Shutdown::Write).expect("it can");
+        connect(address).write_all(&[1; 10]).expect("sent");
+        let server = run(listener, serve, Service { connections: 2, size: 64 }, 0, 1);
+        let mut answer = [0; 64];
+        whole.read_exact(&mut answer).expect("answered");
+        assert_eq!(answer[..], bytes(64, 1), "{name}");
+        let meter = server.ended().unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(meter.answers(), 1, "{name}");
     }
 }
 
@@ -105,7 +142,7 @@ fn more_connections_than_buffers_are_all_served() {
         for client in clients {
             client.join().expect("served");
         }
-        let meter = server.join().expect("no panic").unwrap_or_else(|error| panic!("{name}: {error}"));
+        let meter = server.ended().unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(meter.answers(), 40, "{name}");
     }
 }
@@ -136,7 +173,7 @@ fn a_second_request_before_the_answer_is_refused_on_epoll() {
     let (address, server) = start(epoll::serve, Service { connections: 1, size: 4 }, 1, 2);
     // In one segment, so that the server sees both at once.
     connect(address).write_all(&[1; 7]).expect("sent");
-    let error = server.join().expect("no panic").expect_err("refused");
+    let error = server.ended().expect_err("refused");
     assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
 }
 

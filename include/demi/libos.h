@@ -270,11 +270,18 @@ extern int demi_pop(_Out_ demi_qtoken_t *qt_out, _In_ int qd);
  *   SOL_SOCKET   SO_LINGER (struct linger, 0 to 65,535 s), SO_KEEPALIVE, SO_REUSEADDR (int, 0 or not),
  *                SO_SNDBUF, SO_RCVBUF (int, bytes; brought into the back end's range)
  *   IPPROTO_TCP  TCP_NODELAY (int, 0 or not), TCP_KEEPIDLE, TCP_KEEPINTVL (int, 1 to 32,767 s), TCP_KEEPCNT (int, 1 to 127)
+ *   SOL_UDP      UDP_SEGMENT (int, bytes of each datagram that one push leaves as; 0: it leaves as one)
+ *   IPPROTO_IP   IP_ADD_MEMBERSHIP, IP_DROP_MEMBERSHIP (struct ip_mreq or ip_mreqn; set only), IP_MULTICAST_TTL (0 to 255, -1: 1),
+ *                IP_MULTICAST_LOOP (0 or not), these two int or unsigned char
+ *   IPPROTO_IPV6 IPV6_ADD_MEMBERSHIP, IPV6_DROP_MEMBERSHIP (struct ipv6_mreq; set only), IPV6_MULTICAST_HOPS,
+ *                IPV6_MULTICAST_LOOP (as those of IPPROTO_IP)
  *
  * Returns 0, or:
  *   EINVAL       optlen is smaller than the value, or the value is out of its range
- *   ENOPROTOOPT  unknown option, or it belongs to another level
- *   EOPNOTSUPP   the queue is a pipe
+ *   ENOPROTOOPT  unknown option, or it belongs to another level, or not to this type of socket
+ *   EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, ENODEV, ENOBUFS
+ *                of a group: a member already, or none; of another family; no such interface; a member of too many
+ *   EOPNOTSUPP   the queue is a pipe; of a group: the back end has none
  *   EBADF        the descriptor is not open
  */
 extern int demi_setsockopt(_In_ int qd, _In_ int level, _In_ int optname, _In_reads_bytes_(optlen) const void *optval,

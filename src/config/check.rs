@@ -7,14 +7,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::parse::{show_duration, show_size};
-use super::{CatcollarConfig, Config, GIB, KIB, MIB, Spin};
+use super::{CatcollarConfig, Config, GIB, KIB, MIB, Spin, tcp};
 
 /// The back end that is taken where none is named.
 pub(super) const DEFAULT_LIBOS: &str = "catloop";
 /// Back ends that can be named.
-const BUILT: [&str; 5] = ["auto", "catloop", "catmem", "catcollar", "catnap"];
+const BUILT: [&str; 7] = ["auto", "catloop", "catmem", "catcollar", "catnap", "catnip", "catpowder"];
 /// Back ends whose names are kept, but which do not exist yet.
-const PLANNED: [&str; 3] = ["catnip", "catmint", "catpowder"];
+const PLANNED: [&str; 1] = ["catmint"];
 
 const BUSY_POLL_MAX: Duration = Duration::from_millis(10);
 const SPIN_MAX: Duration = Duration::from_secs(10);
@@ -57,7 +57,7 @@ const fn rule(key: &'static str, shape: Shape, min: usize, max: usize, get: fn(&
 /// Pools and segments are laid out in cache lines.
 const LINE: usize = 64;
 
-const RULES: [Rule; 23] = [
+const RULES: [Rule; 33] = [
     rule("buffers.small_size", Shape::Lines, 256, 16 * KIB, |c| c.buffers.small_size),
     rule("buffers.small_count", Shape::Count, 16, 1 << 20, |c| c.buffers.small_count),
     rule("buffers.large_size", Shape::Lines, 4 * KIB, MIB, |c| c.buffers.large_size),
@@ -79,7 +79,18 @@ const RULES: [Rule; 23] = [
     rule("catcollar.completions", Shape::PowerOfTwoCount, 16, 1 << 16, |c| c.catcollar.completions),
     rule("catcollar.buffers", Shape::PowerOfTwoCount, 16, 1 << 15, |c| c.catcollar.buffers),
     rule("catcollar.buffer_size", Shape::Lines, 256, 64 * KIB, |c| c.catcollar.buffer_size),
+    rule("catcollar.registered_sockets", Shape::Count, 8, 1 << 20, |c| c.catcollar.registered_sockets.unwrap_or(8)),
     rule("catcollar.zero_copy", Shape::Bytes, 4 * KIB, GIB, |c| c.catcollar.zero_copy.unwrap_or(GIB)),
+    // Values that are off or automatic break no rule.
+    rule("catnip.mtu", Shape::Bytes, 576, 65_535, |c| c.catnip.mtu.unwrap_or(1500)),
+    rule("catnip.vlan", Shape::Count, 1, 4094, |c| c.catnip.vlan.unwrap_or(1)),
+    rule("catnip.hops", Shape::Count, 1, 255, |c| c.catnip.hops),
+    rule("catnip.receive_frames", Shape::Count, 16, 1 << 16, |c| c.catnip.receive_frames),
+    rule("catnip.transmit_frames", Shape::Count, 16, 1 << 16, |c| c.catnip.transmit_frames),
+    rule("catnip.xdp.queues", Shape::Count, 1, 64, |c| c.catnip.xdp.queues.unwrap_or(1)),
+    rule("catnip.dpdk.memory", Shape::Bytes, 64 * MIB, 64 * GIB, |c| c.catnip.dpdk.memory),
+    rule("catnip.dpdk.queues", Shape::Count, 1, 64, |c| c.catnip.dpdk.queues),
+    rule("catnip.dpdk.buffers", Shape::Count, 512, 1 << 22, |c| c.catnip.dpdk.buffers.unwrap_or(512)),
     rule("limits.queues", Shape::Count, 1, 1 << 20, |c| c.limits.queues),
     rule("limits.operations", Shape::Count, 1, 1 << 24, |c| c.limits.operations),
 ];
@@ -179,7 +190,10 @@ pub(super) fn all(config: &Config) -> Result<(), Violation> {
     span("catmem.handshake_timeout", config.catmem.handshake_timeout)?;
     span("catloop.connect_timeout", catloop.connect_timeout)?;
     span("catloop.handshake_timeout", catloop.handshake_timeout)?;
-    catcollar(&config.catcollar)
+    catcollar(&config.catcollar)?;
+    config.catnip.check()?;
+    tcp::check(&config.catnip.tcp)?;
+    config.catnip_wire().map_or(Ok(()), |wire| config.catnip.check_use(wire))
 }
 
 /// What the table of rules cannot say.
@@ -233,7 +247,7 @@ fn directory(path: &Path) -> Result<(), Violation> {
     })
 }
 
-fn duration(
+pub(super) fn duration(
     key: &'static str,
     value: Duration,
     min: Duration,

@@ -5,6 +5,11 @@
 //! point at it whatever is wrong with it. A file is not trusted: its size, its depth and what its aliases expand to
 //! are bounded.
 
+mod catnip;
+mod dpdk;
+mod tcp;
+mod xdp;
+
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -33,6 +38,7 @@ struct Document {
     catloop: Option<Catloop>,
     catnap: Option<Catnap>,
     catcollar: Option<Catcollar>,
+    catnip: Option<catnip::Catnip>,
     limits: Option<Limits>,
 }
 
@@ -93,6 +99,7 @@ struct Catcollar {
     buffer_size: Value,
     sqpoll: Value,
     busy_poll: Value,
+    registered_sockets: Value,
     zero_copy: Value,
 }
 
@@ -104,8 +111,8 @@ struct Limits {
 }
 
 /// Which keys stand in which section; the empty name is the top. Only for messages: serde refuses the others.
-const SECTIONS: [(&str, &[&str]); 8] = [
-    ("", &["libos", "wait", "buffers", "catmem", "catloop", "catnap", "catcollar", "limits"]),
+const SECTIONS: [(&str, &[&str]); 12] = [
+    ("", &["libos", "wait", "buffers", "catmem", "catloop", "catnap", "catcollar", "catnip", "limits"]),
     ("wait", &["spin"]),
     ("buffers", &["small_size", "small_count", "large_size", "large_count", "headroom", "oversize_limit"]),
     ("catmem", &["directory", "ring", "slot", "slots", "max_message", "handshake_timeout"]),
@@ -123,7 +130,14 @@ const SECTIONS: [(&str, &[&str]); 8] = [
         ],
     ),
     ("catnap", &["receive", "zero_copy"]),
-    ("catcollar", &["entries", "completions", "buffers", "buffer_size", "sqpoll", "busy_poll", "zero_copy"]),
+    (
+        "catcollar",
+        &["entries", "completions", "buffers", "buffer_size", "sqpoll", "busy_poll", "registered_sockets", "zero_copy"],
+    ),
+    ("catnip", catnip::KEYS),
+    ("catnip.dpdk", dpdk::KEYS),
+    ("catnip.xdp", xdp::KEYS),
+    ("catnip.tcp", tcp::KEYS),
     ("limits", &["queues", "operations"]),
 ];
 
@@ -212,7 +226,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn config(&mut self, document: Document) -> Result<Config, ConfigError> {
         let mut config = Config::default();
-        let Document { libos, wait, buffers, catmem, catloop, catnap, catcollar, limits } = document;
+        let Document { libos, wait, buffers, catmem, catloop, catnap, catcollar, catnip, limits } = document;
         self.set(&mut config.libos, "libos", libos, |s| Ok(Some(s.to_owned())))?;
 
         let Wait { spin } = wait.unwrap_or_default();
@@ -240,11 +254,7 @@ impl Reader<'_> {
         let Catloop { addresses, ring, slot, slots, connect_timeout, backlog_full, handshake_timeout, datagram_ring } =
             catloop.unwrap_or_default();
         let c = &mut config.catloop;
-        for address in addresses.unwrap_or_default() {
-            let mut parsed = None;
-            self.set(&mut parsed, "catloop.addresses", Some(address), |s| parse::address(s).map(Some))?;
-            c.addresses.extend(parsed);
-        }
+        self.list(&mut c.addresses, "catloop.addresses", addresses, parse::address)?;
         self.set(&mut c.ring, "catloop.ring", ring, parse::size)?;
         self.set(&mut c.slot, "catloop.slot", slot, parse::size)?;
         self.set(&mut c.slots, "catloop.slots", slots, parse::count)?;
@@ -258,7 +268,7 @@ impl Reader<'_> {
         self.set(&mut c.receive, "catnap.receive", receive, parse::size)?;
         self.set(&mut c.zero_copy, "catnap.zero_copy", zero_copy, |s| parse::or_off(s, parse::size))?;
 
-        let Catcollar { entries, completions, buffers, buffer_size, sqpoll, busy_poll, zero_copy } =
+        let Catcollar { entries, completions, buffers, buffer_size, sqpoll, busy_poll, registered_sockets, zero_copy } =
             catcollar.unwrap_or_default();
         let c = &mut config.catcollar;
         self.set(&mut c.entries, "catcollar.entries", entries, parse::count)?;
@@ -267,7 +277,11 @@ impl Reader<'_> {
         self.set(&mut c.buffer_size, "catcollar.buffer_size", buffer_size, parse::size)?;
         self.set(&mut c.sqpoll, "catcollar.sqpoll", sqpoll, |s| parse::or_off(s, parse::duration))?;
         self.set(&mut c.busy_poll, "catcollar.busy_poll", busy_poll, parse::duration)?;
+        let registered = |s: &str| parse::or_off(s, parse::count);
+        self.set(&mut c.registered_sockets, "catcollar.registered_sockets", registered_sockets, registered)?;
         self.set(&mut c.zero_copy, "catcollar.zero_copy", zero_copy, |s| parse::or_off(s, parse::size))?;
+
+        self.catnip(catnip.unwrap_or_default(), &mut config.catnip)?;
 
         let Limits { queues, operations } = limits.unwrap_or_default();
         self.set(&mut config.limits.queues, "limits.queues", queues, parse::count)?;
@@ -293,6 +307,22 @@ impl Reader<'_> {
                 .allowed(allowed)
                 .advice(advice)
         })?;
+        Ok(())
+    }
+
+    /// As [`set`](Self::set), for each value of a list.
+    fn list<T>(
+        &mut self,
+        field: &mut Vec<T>,
+        key: &'static str,
+        values: Option<Vec<Spanned<String>>>,
+        mut parse: impl FnMut(&str) -> Result<T, Refused>,
+    ) -> Result<(), ConfigError> {
+        for value in values.unwrap_or_default() {
+            let mut parsed = None;
+            self.set(&mut parsed, key, Some(value), |text| parse(text).map(Some))?;
+            field.extend(parsed);
+        }
         Ok(())
     }
 
@@ -327,7 +357,7 @@ fn explain(name: &str, text: &str, error: &YamlError) -> ConfigError {
         YamlError::Unexpected { .. } | YamlError::SerdeInvalidType { .. } => (
             "this has the wrong shape",
             String::new(),
-            "sections (wait, buffers, catmem, catloop, catnap, catcollar, limits) that hold `key: value` lines, one value each",
+            "sections (wait, buffers, catmem, catloop, catnap, catcollar, catnip, limits; tcp in catnip) that hold `key: value` lines, one value each",
             "compare it with the description of the keys",
         ),
         YamlError::Budget { .. }
@@ -337,7 +367,7 @@ fn explain(name: &str, text: &str, error: &YamlError) -> ConfigError {
         | YamlError::AliasReplayStackDepthExceeded { .. } => (
             "the file is nested, repeated or long beyond all that a configuration needs",
             said(error),
-            "two levels: sections, and their keys",
+            "sections, and their keys",
             "write plain sections, without anchors and aliases",
         ),
         _ => {

@@ -5,18 +5,23 @@
 //! [`Config::check`], an empty file gives `Config::default()`, and every rule holds for both ways of making one.
 //! The keys are described for users in `docs/config.md`; `examples/margay.yaml` holds all of them with their defaults.
 
+pub mod catnip;
 mod check;
+pub mod dpdk;
 mod error;
 mod load;
 mod parse;
+pub mod tcp;
 #[cfg(test)]
 mod tests;
+pub mod xdp;
 
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use catnip::CatnipConfig;
 pub use error::{ConfigError, Place};
 
 /// Everything that can be set for one LibOs.
@@ -31,7 +36,7 @@ pub use error::{ConfigError, Place};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Name of the back end that serves sockets; `None` is the same as the default, `catloop`. `catmem` serves none, `auto` is `catcollar` where the kernel allows it and `catnap` elsewhere. The environment variable `LIBOS` overrides it in [`Config::from_env`].
+    /// Name of the back end that serves sockets; `None` is the same as the default, `catloop`. `catmem` serves none, `catpowder` is `catnip` over packet sockets, `auto` is `catcollar` where the kernel allows it and `catnap` elsewhere. The environment variable `LIBOS` overrides it in [`Config::from_env`].
     pub libos: Option<String>,
     /// How `wait` waits.
     pub wait: WaitConfig,
@@ -45,6 +50,8 @@ pub struct Config {
     pub catnap: CatnapConfig,
     /// Kernel sockets by `io_uring`.
     pub catcollar: CatcollarConfig,
+    /// Sockets over a network stack of our own.
+    pub catnip: CatnipConfig,
     /// Sizes of the tables.
     pub limits: LimitsConfig,
 }
@@ -160,6 +167,9 @@ pub struct CatcollarConfig {
     pub sqpoll: Option<Duration>,
     /// How long a wait busy-polls the network device (NAPI): 0 to 10 ms. Zero: not at all. Default: zero.
     pub busy_poll: Duration,
+    /// Sockets that are registered with the ring: 8 to 1,048,576, and no more than the process may have descriptors; further ones
+    /// go by their descriptor. `None`: none is. Default: `None`.
+    pub registered_sockets: Option<usize>,
     /// Messages of at least so many bytes, 4 KiB to 1 GiB, are sent without a copy. `None`: never. Default: `None`.
     pub zero_copy: Option<usize>,
 }
@@ -187,6 +197,7 @@ impl Default for Config {
             catloop: CatloopConfig::default(),
             catnap: CatnapConfig::default(),
             catcollar: CatcollarConfig::default(),
+            catnip: CatnipConfig::default(),
             limits: LimitsConfig::default(),
         }
     }
@@ -254,6 +265,7 @@ impl Default for CatcollarConfig {
             buffer_size: 16 * KIB,
             sqpoll: None,
             busy_poll: Duration::ZERO,
+            registered_sockets: None,
             zero_copy: None,
         }
     }
@@ -312,6 +324,28 @@ impl Config {
     /// The first value that is out of its range, with what is allowed.
     pub fn check(&self) -> Result<(), ConfigError> {
         check::all(self).map_err(ConfigError::from)
+    }
+
+    /// What carries the frames, if the back end that is named has a network stack of its own.
+    #[must_use]
+    pub fn catnip_wire(&self) -> Option<catnip::Wire> {
+        match self.libos_name() {
+            "catnip" => Some(self.catnip.device),
+            "catpowder" => Some(catnip::Wire::Packet),
+            _ => None,
+        }
+    }
+
+    /// What a network stack of our own is told with this configuration, whatever back end it names.
+    #[must_use]
+    pub fn network(&self) -> ::catnip::Settings {
+        self.catnip.settings(self.network_device())
+    }
+
+    /// What carries the frames of such a stack.
+    #[must_use]
+    pub fn network_device(&self) -> catnip::Wire {
+        self.catnip_wire().unwrap_or(self.catnip.device)
     }
 
     /// The name of the back end that serves sockets.

@@ -80,6 +80,14 @@ pub(super) fn or_off<T>(text: &str, parse: impl FnOnce(&str) -> Result<T, Refuse
     parse(text).map(Some).map_err(|r| Refused { advice: format!("{}, or write off", r.advice), ..r })
 }
 
+/// A value, or `auto`.
+pub(super) fn or_auto<T>(text: &str, parse: impl FnOnce(&str) -> Result<T, Refused>) -> Result<Option<T>, Refused> {
+    if text.trim() == "auto" {
+        return Ok(None);
+    }
+    parse(text).map(Some).map_err(|r| Refused { advice: format!("{}, or write auto", r.advice), ..r })
+}
+
 /// An IP address.
 pub(super) fn address(text: &str) -> Result<IpAddr, Refused> {
     const ADDRESS: &str = "an IPv4 or IPv6 address, such as 10.0.0.1 or fd00::1";

@@ -41,7 +41,56 @@ catcollar:
   buffer_size: 4 KiB
   sqpoll: 1 s
   busy_poll: 50us
+  registered_sockets: 100
   zero_copy: 1 MiB
+catnip:
+  device: tap
+  interface: tap7
+  path: /run/user/1/a
+  peer: /run/user/1/b
+  mac: 02:00:00:00:00:07
+  mtu: 9000
+  addresses: [10.0.0.1/24, 'fd00::1/64']
+  routes: [default via 10.0.0.254, 'fd01::/48 via fd00::2 metric 5']
+  neighbours: ['10.0.0.2 02:00:00:00:00:08']
+  vlan: 7
+  dhcp: on
+  slaac: on
+  detect_duplicates: on
+  hops: 3
+  checksum_offload: off
+  segmentation_offload: off
+  receive_frames: 16
+  transmit_frames: 17
+  promiscuous: on
+  xdp: { mode: generic, zero_copy: off, queues: 3, busy_poll: 20us }
+  dpdk: { port: 'net_null0,size=64', eal: ['-v'], memory: 64 MiB, queues: 2, buffers: 4096, attach: off }
+  tcp:
+    retries: 9
+    profile: datacenter
+    algorithm: bbr
+    rto_min: 3 ms
+    rto_max: 60 s
+    rto_initial: 300 ms
+    ack_delay: 5 ms
+    receive_buffer: 64 KiB
+    receive_buffer_max: 1 MiB
+    send_buffer: 1 MiB
+    sack: off
+    timestamps: off
+    window_scaling: off
+    ecn: off
+    rack: off
+    no_delay: on
+    time_wait: 2 s
+    syn_retries: 2
+    syn_ack_retries: 3
+    user_timeout: 30 s
+    fin_wait: 3 s
+    completion: acked
+    cookies: off
+  pcap: /run/user/1/frames.pcapng
+  faults: [drop 1%, duplicate 0.5%, reorder 2%, corrupt 0.01%, delay 3ms, seed 9]
 limits:
   queues: 1
   operations: 2
@@ -96,6 +145,7 @@ fn the_example_is_the_default_and_has_every_key() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a field for each key")]
 fn every_key_arrives_in_its_field() {
     let expected = Config {
         libos: Some("catmem".into()),
@@ -134,7 +184,87 @@ fn every_key_arrives_in_its_field() {
             buffer_size: 4096,
             sqpoll: Some(Duration::from_secs(1)),
             busy_poll: Duration::from_micros(50),
+            registered_sockets: Some(100),
             zero_copy: Some(1 << 20),
+        },
+        catnip: CatnipConfig {
+            device: catnip::Wire::Tap,
+            interface: Some("tap7".into()),
+            path: Some("/run/user/1/a".into()),
+            peer: Some("/run/user/1/b".into()),
+            mac: Some(catnip::MacAddress([2, 0, 0, 0, 0, 7])),
+            mtu: Some(9000),
+            addresses: vec!["10.0.0.1/24".parse().unwrap(), "fd00::1/64".parse().unwrap()],
+            routes: vec![
+                catnip::Route {
+                    prefix: catnip::Prefix::DEFAULT_V4,
+                    hop: catnip::Hop::Gateway([10, 0, 0, 254].into()),
+                    metric: 0,
+                },
+                catnip::Route {
+                    prefix: "fd01::/48".parse().unwrap(),
+                    hop: catnip::Hop::Gateway("fd00::2".parse().unwrap()),
+                    metric: 5,
+                },
+            ],
+            neighbours: vec![([10, 0, 0, 2].into(), catnip::MacAddress([2, 0, 0, 0, 0, 8]))],
+            vlan: Some(7),
+            dhcp: true,
+            slaac: true,
+            detect_duplicates: true,
+            hops: 3,
+            checksum_offload: false,
+            segmentation_offload: false,
+            receive_frames: 16,
+            transmit_frames: 17,
+            promiscuous: true,
+            xdp: xdp::XdpConfig {
+                mode: xdp::Mode::Generic,
+                zero_copy: false,
+                queues: Some(3),
+                busy_poll: Duration::from_micros(20),
+            },
+            dpdk: dpdk::DpdkConfig {
+                port: Some("net_null0,size=64".to_owned()),
+                eal: vec!["-v".to_owned()],
+                memory: 64 << 20,
+                queues: 2,
+                buffers: Some(4096),
+                attach: false,
+            },
+            tcp: tcp::Settings {
+                algorithm: tcp::Algorithm::Bbr,
+                rto_min: Duration::from_millis(3),
+                rto_max: Duration::from_mins(1),
+                rto_initial: Duration::from_millis(300),
+                ack_delay: Duration::from_millis(5),
+                receive_buffer: 65_536,
+                receive_buffer_max: 1 << 20,
+                send_buffer: 1 << 20,
+                sack: false,
+                timestamps: false,
+                window_scaling: false,
+                ecn: false,
+                rack: false,
+                no_delay: true,
+                time_wait: Duration::from_secs(2),
+                syn_retries: 2,
+                syn_ack_retries: 3,
+                retries: 9,
+                user_timeout: Some(Duration::from_secs(30)),
+                fin_wait: Duration::from_secs(3),
+                completion: tcp::Completion::Acked,
+                cookies: false,
+            },
+            pcap: Some("/run/user/1/frames.pcapng".into()),
+            faults: Some(catnip::Faults {
+                seed: 9,
+                drop: 10_000,
+                duplicate: 5_000,
+                reorder: 20_000,
+                corrupt: 100,
+                delay: Duration::from_millis(3),
+            }),
         },
         limits: LimitsConfig { queues: 1, operations: 2 },
     };
@@ -152,10 +282,23 @@ fn addresses_are_a_list_and_none_can_be_what_no_host_has() {
     has(&refused("catnap:\n  zero_copy: no\n", 2, 14), &["write off"]);
     has(&refused("catcollar:\n  entries: 100\n", 2, 12), &["power of two", "128"]);
     has(&refused("catcollar:\n  completions: 512\n", 2, 16), &["below twice", "at least 1024"]);
+    has(&refused("catcollar:\n  registered_sockets: 7\n", 2, 23), &["8 to 1048576"]);
     has(&refused("catcollar:\n  sqpoll: 1us\n", 2, 11), &["1 ms to 10 s, or off"]);
     has(&refused("catloop:\n  backlog_full: drop\n", 2, 17), &["wait or refuse", "drop"]);
     let many = vec!["10.0.0.1"; 65].join(", ");
     has(&refused(&format!("catloop:\n  addresses: [{many}]\n"), 2, 15), &["at most 64", "65 addresses"]);
+}
+
+#[test]
+fn a_port_of_dpdk_needs_a_name_and_a_build_that_has_it() {
+    let message = Config::from_yaml("given", "libos: catnip\ncatnip:\n  device: dpdk\n").unwrap_err().to_string();
+    let wanted = if cfg!(feature = "catnip-dpdk") { "`catnip.dpdk.port` is missing" } else { "has no DPDK" };
+    assert!(message.contains(wanted), "{message}");
+    // What is written there is checked in any case.
+    for wrong in ["memory: 1 MiB", "queues: 0", "buffers: 100", "attach: maybe"] {
+        let text = format!("catnip:\n  dpdk:\n    {wrong}\n");
+        assert!(Config::from_yaml("given", &text).is_err(), "{wrong}");
+    }
 }
 
 #[test]
@@ -275,15 +418,84 @@ fn back_ends_are_known_by_name() {
     let with = |name: &str| Config::from_variables(None, Some(name.into())).map(|c| c.libos);
     assert_eq!(with("catmem").unwrap(), Some("catmem".into()));
     has(
-        &with("catnip").unwrap_err().to_string(),
-        &["catnip is not part of this build", "allowed: auto, catloop, catmem, catcollar, catnap", "LIBOS"],
+        &with("catmint").unwrap_err().to_string(),
+        &[
+            "catmint is not part of this build",
+            "allowed: auto, catloop, catmem, catcollar, catnap, catnip, catpowder",
+            "LIBOS",
+        ],
     );
     has(
         &with("dogmem").unwrap_err().to_string(),
-        &["no back end has this name", "dogmem", "allowed: auto, catloop, catmem, catcollar, catnap", "LIBOS"],
+        &[
+            "no back end has this name",
+            "dogmem",
+            "allowed: auto, catloop, catmem, catcollar, catnap, catnip, catpowder",
+            "LIBOS",
+        ],
     );
     has(&with("").unwrap_err().to_string(), &["no back end is named", "catloop"]);
-    has(&refused("libos: catnip\n", 1, 8), &["not part of this build"]);
+    has(&refused("libos: catmint\n", 1, 8), &["not part of this build"]);
+}
+
+/// What a device needs is asked for if it is the one that is used, and not before.
+#[test]
+fn a_network_stack_needs_a_wire() {
+    let lacks = |text: &str, key: &str| {
+        has(&load(text).expect_err(text).to_string(), &[&format!("`{key}` is missing")]);
+    };
+    lacks("libos: catnip", "catnip.path");
+    lacks("libos: catnip\ncatnip: { path: /a }", "catnip.peer");
+    lacks("libos: catnip\ncatnip: { device: tap }", "catnip.interface");
+    lacks("libos: catpowder\ncatnip: { path: /a, peer: /b }", "catnip.interface");
+    for text in [
+        "libos: catnap\ncatnip: { device: tap }",
+        "libos: catnip\ncatnip: { path: /a, peer: /b }",
+        "libos: catnip\ncatnip: { device: packet, interface: eth0 }",
+        "libos: catpowder\ncatnip: { interface: eth0 }",
+    ] {
+        load(text).expect(text);
+    }
+    has(&refused("catnip:\n  mtu: 500\n", 2, 8), &["576 B to"]);
+    has(&refused("catnip: { mtu: 1000, slaac: on }\n", 1, 16), &["IPv6", "1280"]);
+    has(&refused("catnip:\n  mac: 01:00:5e:00:00:01\n", 2, 8), &["no host", "begins with 02"]);
+    has(&refused("catnip:\n  addresses: [10.0.0.1/24, 10.0.0.2]\n", 2, 28), &["10.0.0.1/24 or"]);
+    has(&refused("catnip:\n  routes: [default]\n", 2, 12), &["default via ADDRESS"]);
+    has(&refused("catnip:\n  neighbours: [10.0.0.2]\n", 2, 16), &["with a space between"]);
+    has(&refused("catnip:\n  dhcp: yes please\n", 2, 9), &["on or off"]);
+    has(&refused("catnip:\n  vlan: 4095\n", 2, 9), &["1 to 4094"]);
+    has(&refused("catnip:\n  faults: [drop 1]\n", 2, 12), &["percentage"]);
+}
+
+#[test]
+fn tcp_has_a_section_of_its_own() {
+    assert_eq!(load("catnip: { tcp: { profile: datacenter } }").unwrap().catnip.tcp, tcp::Settings::datacenter());
+    let config = load("catnip: { tcp: { rto_min: 7 ms, profile: datacenter } }").unwrap();
+    let expected = tcp::Settings { rto_min: Duration::from_millis(7), ..tcp::Settings::datacenter() };
+    assert_eq!(config.network().tcp, expected);
+    let bad = |line: &str, parts: &[&str]| {
+        has(&refused(&format!("catnip:\n  tcp:\n    {line}\n"), 3, 7 + line.find(':').unwrap()), parts);
+    };
+    bad("profile: wan", &["`catnip.tcp.profile`", "internet or datacenter"]);
+    bad("algorithm: reno", &["cubic, newreno, dctcp or bbr"]);
+    bad("completion: done", &["queued, sent or acked"]);
+    bad("rto_min: 1 us", &["100 us to 60 s", "write 100 us"]);
+    bad("rto_max: 1 ms", &["1 s to 600 s"]);
+    bad("rto_initial: 5", &["add a unit"]);
+    bad("ack_delay: 500 ms", &["0 ns to 499 ms"]);
+    bad("time_wait: 601 s", &["600 s"]);
+    bad("fin_wait: 0", &["1 s to"]);
+    bad("user_timeout: 2 s s", &["or write off"]);
+    bad("user_timeout: 90000 s", &["or off"]);
+    bad("receive_buffer: 4095", &["4 KiB to 1 GiB", "4095 B"]);
+    bad("receive_buffer_max: 64 KiB", &["at least 128 KiB", "raise `receive_buffer_max`"]);
+    bad("send_buffer: 2 GiB", &["write 1 GiB"]);
+    bad("syn_retries: 256", &["0 to 255"]);
+    bad("cookies: yes please", &["on or off"]);
+    has(&refused("catnip:\n  tcp: { algorithm: dctcp, ecn: off }\n", 2, 21), &["ecn", "turn `ecn` on"]);
+    has(&refused("catnip:\n  tcp: { rto_mim: 1 s }\n", 2, 10), &["in `catnip.tcp`", "did you mean `rto_min`?"]);
+    has(&refused("catnip:\n  rto_min: 1 s\n", 2, 3), &["move `rto_min` under `catnip.tcp:`"]);
+    has(&refused("catnip:\n  tcp: 5\n", 2, 8), &["wrong shape", "tcp in catnip"]);
 }
 
 #[test]

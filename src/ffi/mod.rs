@@ -19,6 +19,7 @@ mod arguments;
 mod error;
 mod init;
 mod io;
+mod membership;
 mod memory;
 mod options;
 mod pipes;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Socket options as `setsockopt(2)`, `socket(7)` and `tcp(7)` have them, from C and back.
+//! Socket options as `setsockopt(2)`, `socket(7)`, `tcp(7)` and `udp(7)` have them, from C and back.
 
 use core::ffi::{c_int, c_void};
 use core::time::Duration;
@@ -8,12 +8,18 @@ use runtime::socket::{OptionName, SocketOption};
 use runtime::{Errno, Error, Result};
 
 use super::arguments::{descriptor, present, read};
+use super::membership;
 use super::state::call;
 
 /// Levels and names of Linux on x86-64 and AArch64.
 const SOL_SOCKET: c_int = 1;
+const IPPROTO_IP: c_int = 0;
 const IPPROTO_TCP: c_int = 6;
-const NAMES: [(c_int, c_int, OptionName); 9] = [
+const IPPROTO_IPV6: c_int = 41;
+const SOL_UDP: c_int = 17;
+/// Read only: `struct tcp_info` of `linux/tcp.h`.
+const TCP_INFO: c_int = 11;
+const NAMES: [(c_int, c_int, OptionName); 14] = [
     (SOL_SOCKET, 2, OptionName::ReuseAddress),
     (SOL_SOCKET, 7, OptionName::SendBuffer),
     (SOL_SOCKET, 8, OptionName::ReceiveBuffer),
@@ -23,6 +29,11 @@ const NAMES: [(c_int, c_int, OptionName); 9] = [
     (IPPROTO_TCP, 4, OptionName::KeepIdle),
     (IPPROTO_TCP, 5, OptionName::KeepInterval),
     (IPPROTO_TCP, 6, OptionName::KeepCount),
+    (SOL_UDP, 103, OptionName::SegmentSize),
+    (IPPROTO_IP, 33, OptionName::MulticastHops),
+    (IPPROTO_IP, 34, OptionName::MulticastLoop),
+    (IPPROTO_IPV6, 18, OptionName::MulticastHops),
+    (IPPROTO_IPV6, 19, OptionName::MulticastLoop),
 ];
 
 const UNKNOWN: Error = Error::new(Errno::NOPROTOOPT, "this level has no such socket option");
@@ -44,7 +55,12 @@ fn name(level: c_int, name: c_int) -> Result<OptionName> {
 /// # Safety
 /// `value` is null or valid for a read of `len` bytes.
 unsafe fn given(name: OptionName, value: *const c_void, len: u32) -> Result<SocketOption> {
-    let needed = if name == OptionName::Linger { size_of::<Linger>() } else { size_of::<c_int>() };
+    let needed = match name {
+        OptionName::Linger => size_of::<Linger>(),
+        // An `unsigned char` does, as in `ip(7)`.
+        OptionName::MulticastHops | OptionName::MulticastLoop => 1,
+        _ => size_of::<c_int>(),
+    };
     if (len as usize) < needed {
         return Err(SHORT);
     }
@@ -54,8 +70,13 @@ unsafe fn given(name: OptionName, value: *const c_void, len: u32) -> Result<Sock
         let seconds = u64::try_from(seconds).map_err(|_| RANGE)?;
         return Ok(SocketOption::Linger((on != 0).then(|| Duration::from_secs(seconds))));
     }
-    // SAFETY: as above.
-    let value: c_int = unsafe { read(value.cast()) }?;
+    let value: c_int = if (len as usize) < size_of::<c_int>() {
+        // SAFETY: the caller promises `len` readable bytes, and there is one.
+        unsafe { read::<u8>(value.cast()) }?.into()
+    } else {
+        // SAFETY: as above.
+        unsafe { read(value.cast()) }?
+    };
     let seconds = || u64::try_from(value).map(Duration::from_secs).map_err(|_| RANGE);
     let bytes = || usize::try_from(value).map_err(|_| RANGE);
     Ok(match name {
@@ -66,6 +87,11 @@ unsafe fn given(name: OptionName, value: *const c_void, len: u32) -> Result<Sock
         OptionName::KeepInterval => SocketOption::KeepInterval(seconds()?),
         OptionName::KeepCount => SocketOption::KeepCount(u32::try_from(value).map_err(|_| RANGE)?),
         OptionName::SendBuffer => SocketOption::SendBuffer(bytes()?),
+        OptionName::SegmentSize => SocketOption::SegmentSize(u16::try_from(value).map_err(|_| RANGE)?),
+        // -1 is what a new socket has.
+        OptionName::MulticastHops if value == -1 => SocketOption::MulticastHops(1),
+        OptionName::MulticastHops => SocketOption::MulticastHops(u8::try_from(value).map_err(|_| RANGE)?),
+        OptionName::MulticastLoop => SocketOption::MulticastLoop(value != 0),
         // Linger was handled above.
         OptionName::ReceiveBuffer | OptionName::Linger => SocketOption::ReceiveBuffer(bytes()?),
     })
@@ -87,6 +113,15 @@ pub unsafe extern "C" fn demi_setsockopt(
         present(optval)?;
         let qd = descriptor(qd)?;
         state.libos.check(qd)?;
+        if let Some(join) = membership::joins(level, optname) {
+            // SAFETY: as C promises.
+            let (group, interface) = unsafe { membership::given(level, optval, optlen) }?;
+            return if join {
+                state.libos.join_group(qd, group, interface)
+            } else {
+                state.libos.leave_group(qd, group, interface)
+            };
+        }
         // SAFETY: as C promises.
         let option = unsafe { given(name(level, optname)?, optval, optlen) }?;
         state.libos.set_option(qd, option)
@@ -111,6 +146,17 @@ pub unsafe extern "C" fn demi_getsockopt(
         let room = unsafe { read(optlen.cast_const()) }? as usize;
         let qd = descriptor(qd)?;
         state.libos.check(qd)?;
+        if (level, optname) == (IPPROTO_TCP, TCP_INFO) {
+            let info = state.libos.tcp_info(qd)?.to_linux();
+            // Of a longer or shorter structure the caller gets what both know, as the kernel does it.
+            let len = room.min(info.len());
+            // SAFETY: as C promises; `len` is no more than either has.
+            unsafe {
+                optval.cast::<u8>().copy_from_nonoverlapping(info.as_ptr(), len);
+                optlen.write_unaligned(len as u32);
+            }
+            return Ok(());
+        }
         let as_int = |n: u64| c_int::try_from(n).unwrap_or(c_int::MAX);
         let value = match state.libos.option(qd, name(level, optname)?)? {
             SocketOption::Linger(time) => {
@@ -118,9 +164,14 @@ pub unsafe extern "C" fn demi_getsockopt(
                 // SAFETY: as C promises.
                 return unsafe { put(linger, room, optval, optlen) };
             }
-            SocketOption::NoDelay(on) | SocketOption::KeepAlive(on) | SocketOption::ReuseAddress(on) => on.into(),
+            SocketOption::NoDelay(on)
+            | SocketOption::KeepAlive(on)
+            | SocketOption::ReuseAddress(on)
+            | SocketOption::MulticastLoop(on) => on.into(),
             SocketOption::KeepIdle(time) | SocketOption::KeepInterval(time) => as_int(time.as_secs()),
             SocketOption::KeepCount(count) => as_int(count.into()),
+            SocketOption::SegmentSize(size) => size.into(),
+            SocketOption::MulticastHops(hops) => hops.into(),
             SocketOption::SendBuffer(bytes) | SocketOption::ReceiveBuffer(bytes) => as_int(bytes as u64),
         };
         // SAFETY: as C promises.

@@ -107,6 +107,10 @@ impl LibOs {
     /// Closes the queue. Its pending operations end with `ECANCELED`; the peer reads the end after everything that was
     /// pushed before. The descriptor is gone once the token has completed, which it nearly always has at once.
     ///
+    /// A TCP socket of the kernel whose peer still sends, or has not taken everything, stays open for the LibOs alone: while
+    /// that is waited on or polled, what comes is read away, because the kernel would reset the connection for it. At most
+    /// for five seconds and 64 MiB, and not with a linger of zero. A LibOs that is dropped reads away what is there.
+    ///
     /// # Errors
     /// `EBADF`; `EAGAIN` too many tokens are open.
     ///

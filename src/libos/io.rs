@@ -75,13 +75,29 @@ impl LibOs {
     /// assert!(matches!(libos.wait(qt, None)?.outcome, Outcome::Push));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn push(&mut self, qd: Qd, message: impl IntoMessage) -> Result<Qt> {
         let queue = self.queues.get(qd)?;
         if queue.shut {
             return Err(SHUT);
         }
         self.ops.reserve()?;
+        // The usual case stands where it is called from, and gives and takes no more than fits into registers.
+        if queue.fifos[Direction::Push as usize].is_empty()
+            && let Some(bytes) = message.bytes()
+            && !bytes.is_empty()
+            && self.backends.get(queue.backend).push_now(queue.handle, bytes)
+        {
+            self.counted.pushed(bytes.len());
+            return self.ops.pushed(qd);
+        }
+        self.push_other(qd, message)
+    }
+
+    /// A push that takes more than a copy.
+    #[inline(never)]
+    fn push_other(&mut self, qd: Qd, message: impl IntoMessage) -> Result<Qt> {
+        let queue = self.queues.get(qd)?;
         let backend = self.backends.get(queue.backend);
         let first = queue.fifos[Direction::Push as usize].is_empty();
         if first
@@ -139,7 +155,7 @@ impl LibOs {
     /// }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn pop(&mut self, qd: Qd, size: Option<usize>) -> Result<Qt> {
         let mode = match size {
             None => PopMode::Whole,
@@ -170,15 +186,30 @@ impl LibOs {
     /// assert_eq!(libos.wait(popped, None)?.into_message()?.len(), 1024);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn pop_in_place(&mut self, qd: Qd) -> Result<Qt> {
         self.pop_as(qd, PopMode::InPlace)
     }
 
-    #[inline]
+    #[inline(always)]
     fn pop_as(&mut self, qd: Qd, mode: PopMode) -> Result<Qt> {
         let queue = self.queues.get(qd)?;
         self.ops.reserve()?;
+        // As in `push`.
+        if queue.fifos[Direction::Pop as usize].is_empty() && queue.deaf == Deaf::No {
+            let message = self.backends.get(queue.backend).pop_now(queue.handle, mode);
+            if !message.has_no_segment() {
+                self.counted.popped(message.len());
+                return self.ops.popped(qd, message);
+            }
+        }
+        self.pop_other(qd, mode)
+    }
+
+    /// A pop that takes more than a copy, or has to wait.
+    #[inline(never)]
+    fn pop_other(&mut self, qd: Qd, mode: PopMode) -> Result<Qt> {
+        let queue = self.queues.get(qd)?;
         if queue.deaf != Deaf::No {
             let end = queue.end();
             return self.ops.finished(qd, end);

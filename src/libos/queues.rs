@@ -54,7 +54,8 @@ impl Queue {
 /// Half a cache line, so that finding one is a shift.
 #[repr(align(32))]
 struct Slot {
-    generation: u32,
+    /// The descriptor of the queue that is here, or else of the next one that will be.
+    qd: Qd,
     queue: Option<Queue>,
 }
 
@@ -106,17 +107,18 @@ impl Queues {
             self.free.pop();
             let slot = &mut self.slots[index as usize];
             slot.queue = queue;
-            return Qd::new(index, slot.generation);
+            return slot.qd;
         }
         // The first descriptor of a slot looks like a small number, as a file descriptor does.
-        self.slots.push(Slot { generation: 0, queue });
-        Qd::new(index, 0)
+        let qd = Qd::new(index, 0);
+        self.slots.push(Slot { qd, queue });
+        qd
     }
 
     #[inline]
     fn slot(&mut self, qd: Qd) -> Result<&mut Queue> {
         match self.slots.get_mut(qd.index()) {
-            Some(Slot { generation, queue: Some(queue) }) if Qd::new(qd.index() as u32, *generation) == qd => Ok(queue),
+            Some(Slot { qd: here, queue: Some(queue) }) if *here == qd => Ok(queue),
             _ => Err(STALE),
         }
     }
@@ -124,7 +126,10 @@ impl Queues {
     /// An open queue.
     #[inline]
     pub fn get(&mut self, qd: Qd) -> Result<&mut Queue> {
-        self.slot(qd).and_then(|queue| if queue.closing { Err(STALE) } else { Ok(queue) })
+        match self.slots.get_mut(qd.index()) {
+            Some(Slot { qd: here, queue: Some(queue @ Queue { closing: false, .. }) }) if *here == qd => Ok(queue),
+            _ => Err(STALE),
+        }
     }
 
     /// An open queue, or one whose close is pending.
@@ -136,7 +141,7 @@ impl Queues {
     #[inline]
     pub fn at(&mut self, index: u32) -> Option<(Qd, &mut Queue)> {
         let slot = self.slots.get_mut(index as usize)?;
-        let qd = Qd::new(index, slot.generation);
+        let qd = slot.qd;
         slot.queue.as_mut().map(|queue| (qd, queue))
     }
 
@@ -146,7 +151,7 @@ impl Queues {
             self.of_backend[backend] -= 1;
             let slot = &mut self.slots[qd.index()];
             slot.queue = None;
-            slot.generation = slot.generation.wrapping_add(1);
+            slot.qd = slot.qd.next_generation();
             self.free.push(qd.index() as u32);
             self.open -= 1;
         }
@@ -162,10 +167,6 @@ impl Queues {
     }
 
     pub fn open(&self) -> impl Iterator<Item = Qd> {
-        self.slots
-            .iter()
-            .enumerate()
-            .filter(|(_, slot)| slot.queue.is_some())
-            .map(|(index, slot)| Qd::new(index as u32, slot.generation))
+        self.slots.iter().filter(|slot| slot.queue.is_some()).map(|slot| slot.qd)
     }
 }

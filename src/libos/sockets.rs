@@ -3,12 +3,13 @@
 
 use super::queues::Queue;
 use super::{IntoMessage, LibOs, SHUT};
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::task::Poll;
 use core::time::Duration;
 use runtime::limits::BACKLOG_MAX;
 use runtime::op::{Datagram, Direction, Outcome, Work};
-use runtime::socket::{Destination, Domain, Kind, OptionName, SocketOption};
+use runtime::socket::{Destination, Domain, Kind, MulticastInterface, OptionName, SocketOption};
+use runtime::tcp_info::TcpInfo;
 use runtime::{Errno, Error, Qd, Qt, Result};
 
 const NO_SOCKETS: Error = Error::new(Errno::NOTSUP, "no configured back end serves sockets: set libos");
@@ -359,6 +360,69 @@ impl LibOs {
         let queue = self.queues.get(qd)?;
         self.backends.get(queue.backend).option(queue.handle, name)
     }
+
+    /// Makes a datagram socket a member of a multicast group: it hears what is sent to the group and the port that it is bound to, for as
+    /// long as it is open. `IP_ADD_MEMBERSHIP` of `ip(7)`, `IPV6_ADD_MEMBERSHIP` of `ipv6(7)`.
+    ///
+    /// # Errors
+    /// `EBADF`; `EINVAL` no multicast address; `EAFNOSUPPORT` not of the socket's family (an IPv6 socket takes groups of IPv4 as v4-mapped);
+    /// `EADDRINUSE` a member already; `ENODEV` no such interface, or no route to the group; `ENOBUFS` too many groups; `ENOPROTOOPT` no
+    /// datagram socket; `EOPNOTSUPP` the queue is no socket, or its back end has no groups.
+    ///
+    /// ```
+    /// # use margay::{Config, Domain, Kind, LibOs, MulticastInterface};
+    /// # let directory = tempfile::tempdir()?;
+    /// # let mut config = Config { libos: Some("catnap".to_owned()), ..Config::default() };
+    /// # config.catmem.directory = Some(directory.path().into());
+    /// let mut libos = LibOs::new(&config)?;
+    /// let socket = libos.socket(Domain::V4, Kind::Datagram)?;
+    /// libos.bind(socket, "0.0.0.0:0".parse()?)?;
+    /// let loopback = MulticastInterface::WithAddress("127.0.0.1".parse()?);
+    /// libos.join_group(socket, "239.1.2.3".parse()?, loopback)?;
+    /// libos.leave_group(socket, "239.1.2.3".parse()?, loopback)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn join_group(&mut self, qd: Qd, group: IpAddr, interface: MulticastInterface) -> Result<()> {
+        let queue = self.queues.get(qd)?;
+        check_group(group)?;
+        self.backends.get(queue.backend).join_group(queue.handle, group, interface)
+    }
+
+    /// Ends what [`join_group`](Self::join_group) began, with the same interface.
+    ///
+    /// # Errors
+    /// `EADDRNOTAVAIL` it is no member there; else as `join_group`, where there is an example.
+    pub fn leave_group(&mut self, qd: Qd, group: IpAddr, interface: MulticastInterface) -> Result<()> {
+        let queue = self.queues.get(qd)?;
+        check_group(group)?;
+        self.backends.get(queue.backend).leave_group(queue.handle, group, interface)
+    }
+
+    /// How the connection of a socket fares: `TCP_INFO` of `tcp(7)`, by whoever does TCP for it. A socket that has no connection says so by its
+    /// [state](TcpInfo::state).
+    ///
+    /// # Errors
+    /// `EBADF`; `ENOPROTOOPT` the socket has no TCP; `EOPNOTSUPP` the queue is no socket, or its back end needs no TCP.
+    ///
+    /// ```
+    /// # use margay::{Config, Domain, Kind, LibOs, TcpState};
+    /// # let directory = tempfile::tempdir()?;
+    /// # let mut config = Config { libos: Some("catnap".to_owned()), ..Config::default() };
+    /// # config.catmem.directory = Some(directory.path().into());
+    /// let mut libos = LibOs::new(&config)?;
+    /// let socket = libos.socket(Domain::V4, Kind::Stream)?;
+    /// assert_eq!(libos.tcp_info(socket)?.state, TcpState::Closed);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn tcp_info(&mut self, qd: Qd) -> Result<TcpInfo> {
+        let queue = self.queues.get(qd)?;
+        self.backends.get(queue.backend).tcp_info(queue.handle)
+    }
+}
+
+fn check_group(group: IpAddr) -> Result<()> {
+    const NO_GROUP: Error = Error::new(Errno::INVAL, "not a multicast address");
+    if group.to_canonical().is_multicast() { Ok(()) } else { Err(NO_GROUP) }
 }
 
 fn check(option: SocketOption) -> Result<()> {
@@ -372,7 +436,10 @@ fn check(option: SocketOption) -> Result<()> {
         | SocketOption::KeepAlive(_)
         | SocketOption::SendBuffer(_)
         | SocketOption::ReceiveBuffer(_)
-        | SocketOption::ReuseAddress(_) => true,
+        | SocketOption::ReuseAddress(_)
+        | SocketOption::SegmentSize(_)
+        | SocketOption::MulticastHops(_)
+        | SocketOption::MulticastLoop(_) => true,
     };
     if holds { Ok(()) } else { Err(RANGE) }
 }

@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+//! Messages, errors of arguments, and both ends of a pipe against a model.
+
+mod model;
+
 use crate::{Config, Errno, LibOs, Outcome, Qd};
 use std::time::Duration;
 

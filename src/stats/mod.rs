@@ -8,14 +8,16 @@
 //! What always holds: a page is given out only whole and well formed; a file whose lock is free belongs to nobody, and
 //! is removed by who comes across it (readers, and owners that come or go), while holding that lock. Only our own user can put files there.
 //!
-//! - `page`: what stands where. - `publish`: the owner's side. - `read`: everybody else's.
+//! - `page`: what stands where; `connections`: what stands behind it, of TCP. - `publish`: the owner's side. - `read`: everybody else's.
 
+mod connections;
 mod page;
 mod publish;
 mod read;
 #[cfg(test)]
 mod tests;
 
+pub use connections::{CONNECTIONS_MAX, Connection};
 pub use page::{Page, Refused};
 pub(crate) use publish::Publisher;
 pub use read::{Published, published};

@@ -177,7 +177,7 @@ fn word(bytes: &[u8; Page::LEN], at: usize) -> u64 {
 }
 
 /// FNV-1a, 64 bits: against chance, not against malice.
-fn sum(bytes: &[u8]) -> u64 {
+pub(super) fn sum(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |sum, &byte| (sum ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
 }
 

@@ -3,7 +3,7 @@
 //!
 //! What always holds: no error here reaches the application, no call blocks, and writing does not allocate.
 
-use super::{Page, directory, file_name, read};
+use super::{Connection, Page, connections, directory, file_name, read};
 use crate::config::Config;
 use catmem::rendezvous::Directory;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -38,7 +38,12 @@ enum State {
         file: File,
         path: PathBuf,
         /// What was written last.
-        page: Page,
+        page: Box<Page>,
+        /// The same behind it, and what is being written there.
+        told: Vec<u8>,
+        fresh: Vec<u8>,
+        /// Queues that were open when that was gathered.
+        queues: usize,
     },
     Off,
 }
@@ -56,7 +61,9 @@ impl Publisher {
         self.state = match create(directory) {
             Ok((file, path)) => {
                 self.due = Time::ZERO;
-                State::On { file, path, page: Page::new(std::process::id(), &process_name()) }
+                let page = Box::new(Page::new(std::process::id(), &process_name()));
+                let empty = || Vec::with_capacity(connections::LEN_MAX);
+                State::On { file, path, page, told: empty(), fresh: empty(), queues: 0 }
             }
             Err(error) => {
                 log::debug!("no statistics are published in {}: {error}", directory.display());
@@ -88,16 +95,45 @@ impl Publisher {
     ) {
         let State::On { file, page, .. } = &mut self.state else { return };
         self.due = now + PERIOD;
-        let mut fresh = *page;
+        let mut fresh = **page;
         fresh.queues = u32::try_from(queues).unwrap_or(u32::MAX);
         fresh.counters = counters;
         fresh.set_backends(backends);
-        if fresh == *page {
+        if fresh == **page {
             return;
         }
         fresh.written = now.saturating_since(Time::ZERO);
-        *page = fresh;
+        **page = fresh;
         if let Err(error) = file.write_all_at(&page.to_bytes(), 0) {
+            log::debug!("statistics are not published any more: {error}");
+            self.due = Time::MAX;
+            self.close();
+        }
+    }
+
+    /// Whether it is time to tell about connections, of a LibOs that has so many queues: when figures are due, and when a queue came or
+    /// went. To be asked before [`publish`](Self::publish).
+    pub fn wants_connections(&self, now: Time, queues: usize) -> bool {
+        matches!(&self.state, State::On { queues: before, .. } if queues != *before || self.is_due(now))
+    }
+
+    /// Tells about connections of a LibOs with so many queues, as many as there is room for: `next` gives one after the other.
+    pub fn publish_connections(&mut self, queues: usize, mut next: impl FnMut() -> Option<Connection>) {
+        let State::On { file, told, fresh, queues: before, .. } = &mut self.state else { return };
+        *before = queues;
+        connections::begin(fresh);
+        while let Some(connection) = next() {
+            if !connections::add(fresh, &connection) {
+                break;
+            }
+        }
+        connections::end(fresh);
+        // Who never had any has nothing behind its page.
+        if fresh == told || (told.is_empty() && connections::read(fresh).is_empty()) {
+            return;
+        }
+        core::mem::swap(told, fresh);
+        if let Err(error) = file.write_all_at(told, connections::AT) {
             log::debug!("statistics are not published any more: {error}");
             self.due = Time::MAX;
             self.close();

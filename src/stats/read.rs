@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reading the pages of others, and clearing away those of the dead.
 
-use super::{Page, Refused, is_page};
+use super::{Connection, Page, Refused, connections, is_page};
 use runtime::limits::{NAMES_SWEPT_MAX, STATISTICS_PAGES_MAX};
 use std::fs::File;
 use std::io;
@@ -16,6 +16,8 @@ const TRIES: u32 = 8;
 pub struct Published {
     /// Each with its file's name, in the order of these: a process's LibOses stand together.
     pub pages: Vec<(String, Page)>,
+    /// Of some of these, by the same names: how their first TCP connections fare, as far as Margay does TCP itself.
+    pub connections: Vec<(String, Vec<Connection>)>,
     /// Files of living LibOses that could not be understood, and why.
     pub refused: Vec<(PathBuf, Refused)>,
 }
@@ -43,7 +45,13 @@ pub fn published(directory: &Path) -> io::Result<Published> {
         // One that goes away meanwhile is not there.
         let Some(Found::Alive(file)) = look(&path) else { continue };
         match read(&file) {
-            Some(Ok(page)) => published.pages.push((name(&path), page)),
+            Some(Ok(page)) => {
+                published.pages.push((name(&path), page));
+                let connections = read_connections(&file);
+                if !connections.is_empty() {
+                    published.connections.push((name(&path), connections));
+                }
+            }
             Some(Err(refused)) => published.refused.push((path, refused)),
             // Its owner has not written yet.
             None => {}
@@ -108,11 +116,14 @@ fn look(path: &Path) -> Option<Found> {
 fn read(file: &File) -> Option<Result<Page, Refused>> {
     let mut last = None;
     for _ in 0..TRIES {
-        // One byte more, to see a file that is too long.
+        // One byte more, to see a file that is too long: connections stand further behind, and nothing between.
         let mut bytes = [0; Page::LEN + 1];
-        let len = file.read_at(&mut bytes, 0).ok()?;
+        let mut len = file.read_at(&mut bytes, 0).ok()?;
         if len == 0 {
             return None;
+        }
+        if bytes.last() == Some(&0) {
+            len = len.min(Page::LEN);
         }
         let page = Page::from_bytes(&bytes[..len]);
         last = Some(page);
@@ -121,4 +132,17 @@ fn read(file: &File) -> Option<Result<Page, Refused>> {
         }
     }
     last
+}
+
+/// The connections behind a page. None are also those that are being written all the time.
+fn read_connections(file: &File) -> Vec<Connection> {
+    let mut bytes = [0; connections::LEN_MAX];
+    for _ in 0..TRIES {
+        let len = file.read_at(&mut bytes, connections::AT).unwrap_or(0);
+        let read = connections::read(bytes.get(..len).unwrap_or_default());
+        if len == 0 || !read.is_empty() {
+            return read;
+        }
+    }
+    Vec::new()
 }

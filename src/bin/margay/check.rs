@@ -2,8 +2,12 @@
 //! `margay config check`: is a file right, and what is in force with it?
 
 use margay::Config;
+use margay::config::catnip::{CatnipConfig, show_faults, show_route};
+use margay::config::dpdk::DpdkConfig;
+use margay::config::tcp::{Settings, show_algorithm, show_completion};
+use margay::config::xdp::{XdpConfig, show_mode};
 use margay::config::{BacklogFull, Spin};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Prints the effective settings, or fails with what is wrong.
@@ -16,7 +20,7 @@ pub fn run(file: &Path) -> anyhow::Result<()> {
 /// The whole configuration, in the form of a file.
 fn effective(config: &Config) -> String {
     // In full, so that a new key does not compile before it is shown.
-    let Config { libos: _, wait, buffers: b, catmem: c, catloop: s, catnap, catcollar, limits } = config;
+    let Config { libos: _, wait, buffers: b, catmem: c, catloop: s, catnap, catcollar, catnip, limits } = config;
     let spin = match wait.spin {
         Spin::For(time) => duration(time),
         Spin::Forever => "forever".to_owned(),
@@ -30,6 +34,7 @@ fn effective(config: &Config) -> String {
         BacklogFull::Wait => "wait",
         BacklogFull::Refuse => "refuse",
     };
+    let catnip = network(catnip);
     format!(
         "libos: {}\n\
          wait:\n  spin: {spin}\n\
@@ -41,7 +46,8 @@ fn effective(config: &Config) -> String {
          backlog_full: {backlog_full}\n  handshake_timeout: {}\n  datagram_ring: {}\n\
          catnap:\n  receive: {}\n  zero_copy: {}\n\
          catcollar:\n  entries: {}\n  completions: {}\n  buffers: {}\n  buffer_size: {}\n  sqpoll: {}\n  \
-         busy_poll: {}\n  zero_copy: {}\n\
+         busy_poll: {}\n  registered_sockets: {}\n  zero_copy: {}\n\
+         catnip:\n{catnip}\n\
          limits:\n  queues: {}\n  operations: {}",
         config.libos_name(),
         size(b.small_size),
@@ -70,10 +76,156 @@ fn effective(config: &Config) -> String {
         size(catcollar.buffer_size),
         or_off(catcollar.sqpoll, duration),
         duration(catcollar.busy_poll),
+        or_off(catcollar.registered_sockets, |sockets| sockets.to_string()),
         or_off(catcollar.zero_copy, size),
         limits.queues,
         limits.operations,
     )
+}
+
+/// The section of the network stack.
+fn network(config: &CatnipConfig) -> String {
+    let CatnipConfig {
+        device,
+        interface,
+        path,
+        peer,
+        mac,
+        mtu,
+        addresses,
+        routes,
+        neighbours,
+        vlan,
+        dhcp,
+        slaac,
+        detect_duplicates,
+        hops,
+        checksum_offload,
+        segmentation_offload,
+        receive_frames,
+        transmit_frames,
+        promiscuous,
+        dpdk,
+        xdp,
+        tcp,
+        pcap,
+        faults,
+    } = config;
+    let file = |path: &Option<PathBuf>| {
+        path.as_ref().map_or_else(String::new, |path| format!("{:?}", path.display().to_string()))
+    };
+    let list = |values: Vec<String>| {
+        format!("[{}]", values.iter().map(|value| format!("{value:?}")).collect::<Vec<_>>().join(", "))
+    };
+    let flag = |on: &bool| if *on { "on" } else { "off" }.to_owned();
+    let auto = |value: Option<String>| value.unwrap_or_else(|| "auto".to_owned());
+    let lines = [
+        ("device", device.name().to_owned()),
+        ("interface", interface.as_ref().map_or_else(String::new, |name| format!("{name:?}"))),
+        ("path", file(path)),
+        ("peer", file(peer)),
+        ("mac", auto(mac.map(|mac| format!("\"{mac}\"")))),
+        ("mtu", auto(mtu.map(size))),
+        ("addresses", list(addresses.iter().map(ToString::to_string).collect())),
+        ("routes", list(routes.iter().map(show_route).collect())),
+        ("neighbours", list(neighbours.iter().map(|(ip, mac)| format!("{ip} {mac}")).collect())),
+        ("vlan", or_off(*vlan, |vlan| vlan.to_string())),
+        ("dhcp", flag(dhcp)),
+        ("slaac", flag(slaac)),
+        ("detect_duplicates", flag(detect_duplicates)),
+        ("hops", hops.to_string()),
+        ("checksum_offload", flag(checksum_offload)),
+        ("segmentation_offload", flag(segmentation_offload)),
+        ("receive_frames", receive_frames.to_string()),
+        ("transmit_frames", transmit_frames.to_string()),
+        ("promiscuous", flag(promiscuous)),
+        ("dpdk", ports(dpdk)),
+        ("xdp", past_the_kernel(xdp)),
+        ("tcp", streams(tcp)),
+        ("pcap", file(pcap)),
+        ("faults", list(faults.as_ref().map(show_faults).unwrap_or_default())),
+    ];
+    let lines: Vec<String> = lines.iter().map(|(key, value)| format!("  {key}: {value}")).collect();
+    lines.join("\n")
+}
+
+/// The section of ports of DPDK, below that of the network stack.
+fn ports(dpdk: &DpdkConfig) -> String {
+    let DpdkConfig { port, eal, memory, queues, buffers, attach } = dpdk;
+    let lines = [
+        ("port", port.as_ref().map_or_else(String::new, |port| format!("{port:?}"))),
+        ("eal", format!("[{}]", eal.iter().map(|one| format!("{one:?}")).collect::<Vec<_>>().join(", "))),
+        ("memory", size(*memory)),
+        ("queues", queues.to_string()),
+        ("buffers", buffers.map_or_else(|| "auto".to_owned(), |count| count.to_string())),
+        ("attach", if *attach { "on" } else { "off" }.to_owned()),
+    ];
+    let lines: Vec<String> = lines.iter().map(|(key, value)| format!("    {key}: {value}")).collect();
+    format!("\n{}", lines.join("\n"))
+}
+
+/// The section of XDP sockets, below that of the network stack.
+fn past_the_kernel(xdp: &XdpConfig) -> String {
+    let XdpConfig { mode, zero_copy, queues, busy_poll } = xdp;
+    let zero_copy = if *zero_copy { "on" } else { "off" };
+    let queues = queues.map_or_else(|| "all".to_owned(), |count| count.to_string());
+    let (mode, busy_poll) = (show_mode(*mode), duration(*busy_poll));
+    format!("\n    mode: {mode}\n    zero_copy: {zero_copy}\n    queues: {queues}\n    busy_poll: {busy_poll}")
+}
+
+/// The section of TCP, below that of the network stack. Of a profile, its values are in it.
+fn streams(tcp: &Settings) -> String {
+    let Settings {
+        algorithm,
+        rto_min,
+        rto_max,
+        rto_initial,
+        ack_delay,
+        receive_buffer,
+        receive_buffer_max,
+        send_buffer,
+        sack,
+        timestamps,
+        window_scaling,
+        ecn,
+        rack,
+        no_delay,
+        time_wait,
+        syn_retries,
+        syn_ack_retries,
+        retries,
+        user_timeout,
+        fin_wait,
+        completion,
+        cookies,
+    } = *tcp;
+    let flag = |on: bool| if on { "on" } else { "off" }.to_owned();
+    let lines = [
+        ("algorithm", show_algorithm(algorithm).to_owned()),
+        ("rto_min", duration(rto_min)),
+        ("rto_max", duration(rto_max)),
+        ("rto_initial", duration(rto_initial)),
+        ("ack_delay", duration(ack_delay)),
+        ("receive_buffer", size(receive_buffer)),
+        ("receive_buffer_max", size(receive_buffer_max)),
+        ("send_buffer", size(send_buffer)),
+        ("sack", flag(sack)),
+        ("timestamps", flag(timestamps)),
+        ("window_scaling", flag(window_scaling)),
+        ("ecn", flag(ecn)),
+        ("rack", flag(rack)),
+        ("no_delay", flag(no_delay)),
+        ("time_wait", duration(time_wait)),
+        ("syn_retries", syn_retries.to_string()),
+        ("syn_ack_retries", syn_ack_retries.to_string()),
+        ("retries", retries.to_string()),
+        ("user_timeout", or_off(user_timeout, duration)),
+        ("fin_wait", duration(fin_wait)),
+        ("completion", show_completion(completion).to_owned()),
+        ("cookies", flag(cookies)),
+    ];
+    let lines: Vec<String> = lines.iter().map(|(key, value)| format!("    {key}: {value}")).collect();
+    format!("\n{}", lines.join("\n"))
 }
 
 fn or_off<T>(value: Option<T>, show: impl FnOnce(T) -> String) -> String {
@@ -117,6 +269,14 @@ mod tests {
         config.buffers.oversize_limit = 0;
         config.catnap.zero_copy = Some(1 << 20);
         config.catcollar.sqpoll = Some(Duration::from_millis(7));
+        let text = "catnip: { device: tap, interface: t0, path: /a, peer: /b, mac: '02:00:00:00:00:01', mtu: 9000, \
+                    dpdk: { port: 'net_null0,size=64', eal: ['-v', 'a b'], memory: 64 MiB, queues: 2, buffers: 4096, attach: off }, \
+                    xdp: { mode: native, zero_copy: off, queues: 5, busy_poll: 9us }, \
+                    addresses: [10.0.0.1/24, 'fd00::1/64'], routes: [default via 10.0.0.2 metric 3], \
+                    neighbours: ['10.0.0.2 02:00:00:00:00:02'], vlan: 7, dhcp: on, slaac: on, detect_duplicates: on, \
+                    hops: 3, checksum_offload: off, segmentation_offload: off, receive_frames: 16, \
+                    transmit_frames: 17, promiscuous: on, tcp: { profile: datacenter, retries: 3, user_timeout: 9 s, completion: acked }, pcap: '/c d', faults: [drop 1.5%, seed 3]}";
+        config.catnip = Config::from_yaml("given", text).expect("a network").catnip;
         config.wait.spin = Spin::For(Duration::from_nanos(1_500));
         assert_eq!(Config::from_yaml("shown", &effective(&config)).expect("changed"), config);
         config.wait.spin = Spin::Forever;

@@ -4,8 +4,11 @@
 use crate::bench::{self, Suite};
 use crate::channel::Sockets;
 use crate::pin::Cores;
+use crate::process::apart;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use core::net::IpAddr;
+use margay::config::catnip::Prefix;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -26,7 +29,11 @@ catcollar and catnap can be measured in one run: `margay bench catcollar catnap`
 Every figure comes from two processes of this command, pinned to two cores, in short blocks; rounds of blocks take turns
 with rounds of the limit and of the kernel's own ways, so that a change of the machine's speed meets all of them. A
 figure is the median of its blocks, a ratio the median of those within the rounds. The limits are hand-written loops
-over the same kind of shared memory; for kernel sockets, echo servers written by hand on epoll and on io_uring.
+over the same kind of shared memory; for kernel sockets, echo servers written by hand on epoll and on io_uring; for the
+network stack, a loop that copies the same bytes.
+
+`network` has a part over a veth pair, which takes root: the pair and a network for each process are made for it, and go
+with it. Without root that part is skipped.
 
 Goals that are missed do not change the exit code: on a busy or a virtual machine they may be.";
 
@@ -36,6 +43,18 @@ Nothing is changed, and no privilege is needed; root sees the same as the progra
 Exit codes:
   0  every back end can run, some perhaps limited
   1  something is missing, without which a back end cannot run; or the configuration cannot be read
+  2  the command line is wrong";
+
+const PING_HELP: &str = "\
+What the options leave out is taken from the section `catnip` of the configuration.
+
+  margay ping 10.0.0.2 --device socket --path /tmp/a --peer /tmp/b --address 10.0.0.1/24
+  margay ping 10.0.0.254 --device tap --interface margay0 --address 10.0.0.1/24
+  margay ping fd00::1 --device packet --interface eth0 --address fd00::42/64 --count 3
+
+Exit codes:
+  0  there was an answer
+  1  there was none, or the device cannot be opened
   2  the command line is wrong";
 
 /// A library operating system for kernel-bypass I/O: shows it, measures it, checks its configuration.
@@ -67,6 +86,9 @@ pub enum Command {
     },
     /// Show the LibOses of this user on this host as they work: what they serve, how much goes through, what is dropped
     Top(TopOptions),
+    /// Ask a host whether it is there, through a network stack of our own
+    #[command(after_help = PING_HELP)]
+    Ping(Box<PingOptions>),
     /// Show what this machine lets the library do, back end by back end, and what to do where something is missing
     #[command(after_help = DOCTOR_HELP)]
     Doctor(DoctorOptions),
@@ -96,6 +118,8 @@ pub enum Measured {
     Catcollar,
     /// Kernel sockets by epoll, in the same way
     Catnap,
+    /// Margay's own network stack beside smoltcp: datagrams in and out, checksum; round trips over veth (half a minute)
+    Network,
 }
 
 impl Measured {
@@ -107,16 +131,17 @@ impl Measured {
         let sockets = |&one: &Self| match one {
             Self::Catcollar => Some(Sockets::Catcollar),
             Self::Catnap => Some(Sockets::Catnap),
-            Self::Catmem | Self::Catloop => None,
+            Self::Catmem | Self::Catloop | Self::Network => None,
         };
         match what {
             [Self::Catmem] => Ok(&bench::catmem::SUITE),
             [Self::Catloop] => Ok(&bench::catloop::SUITE),
+            [Self::Network] => Ok(bench::network::suite(apart::why_not().is_none())),
             _ => match what.iter().map(sockets).collect::<Option<Vec<Sockets>>>() {
                 Some(which) => Ok(bench::sockets::suite(&which)),
                 None => Err(Cli::command().error(
                     ErrorKind::ArgumentConflict,
-                    "catmem and catloop have a run of their own; only catcollar and catnap go into one",
+                    "catmem, catloop and network have a run of their own; only catcollar and catnap go into one",
                 )),
             },
         }
@@ -129,7 +154,7 @@ pub struct BenchOptions {
     /// Write every figure with its blocks as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Draw the percentiles of the 64 B round trip as SVG
+    /// Draw the percentiles of the 64 B round trip as SVG; of `network` also the time of each datagram
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
     /// Fewer and shorter rounds: about ten seconds, less steady figures
@@ -157,9 +182,95 @@ pub struct TopOptions {
     pub directory: Option<PathBuf>,
 }
 
+/// Whom to ask, and through what.
+#[derive(Debug, Args)]
+pub struct PingOptions {
+    /// The host
+    #[arg(value_name = "ADDRESS")]
+    pub to: IpAddr,
+    /// Configuration file, in place of that of `CONFIG_PATH`
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What carries the frames
+    #[arg(long, value_enum)]
+    pub device: Option<Wire>,
+    /// The TAP device, or the kernel's interface
+    #[arg(long, value_name = "NAME")]
+    pub interface: Option<String>,
+    /// Our end of a wire over Unix sockets
+    #[arg(long, value_name = "PATH")]
+    pub path: Option<PathBuf>,
+    /// Its other end
+    #[arg(long, value_name = "PATH")]
+    pub peer: Option<PathBuf>,
+    /// Our address with the length of its network's prefix, such as 10.0.0.1/24; can be given several times
+    #[arg(long, value_name = "PREFIX")]
+    pub address: Vec<Prefix>,
+    /// Who leads to hosts that are not neighbours
+    #[arg(long, value_name = "ADDRESS")]
+    pub gateway: Option<IpAddr>,
+    /// Write the frames to this file (pcapng)
+    #[arg(long, value_name = "FILE")]
+    pub pcap: Option<PathBuf>,
+    /// How many requests to send
+    #[arg(long, short = 'c', default_value = "5", value_parser = clap::value_parser!(u16).range(1..))]
+    pub count: u16,
+    /// Seconds between two of them: 0 to 3600
+    #[arg(long, short = 'i', value_name = "SECONDS", default_value = "0.2", value_parser = pause)]
+    pub interval: Duration,
+    /// Bytes in each
+    #[arg(long, short = 's', value_name = "BYTES", default_value = "56", value_parser = clap::value_parser!(u16).range(..=65_507))]
+    pub size: u16,
+    /// Seconds to wait for an answer: 0 to 3600
+    #[arg(long, short = 'W', value_name = "SECONDS", default_value = "2", value_parser = pause)]
+    pub timeout: Duration,
+}
+
+/// A device of `ping`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Wire {
+    /// Unix datagram sockets
+    Socket,
+    /// A TAP device
+    Tap,
+    /// An interface of the kernel, by packet sockets
+    Packet,
+    /// An interface of the kernel, past the kernel's stack, by XDP sockets
+    Xdp,
+    /// The port of DPDK that the configuration names
+    Dpdk,
+}
+
+impl From<Wire> for margay::config::catnip::Wire {
+    fn from(wire: Wire) -> Self {
+        match wire {
+            Wire::Socket => Self::Socket,
+            Wire::Tap => Self::Tap,
+            Wire::Packet => Self::Packet,
+            Wire::Xdp => Self::Xdp,
+            Wire::Dpdk => Self::Dpdk,
+        }
+    }
+}
+
+fn pause(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<f64>().ok().filter(|seconds| (0.0..=3600.0).contains(seconds));
+    seconds.map(Duration::from_secs_f64).ok_or_else(|| "give a number of seconds from 0 to 3600".to_owned())
+}
+
+/// What `doctor` can look at alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum About {
+    /// What ports of DPDK need: huge pages, drivers, an IOMMU, rights
+    Dpdk,
+}
+
 /// What to look at, and how to tell.
 #[derive(Debug, Args)]
 pub struct DoctorOptions {
+    /// Look at this alone, and closer
+    #[arg(value_name = "WHAT")]
+    pub about: Option<About>,
     /// One line of JSON instead of the table
     #[arg(long)]
     pub json: bool,
@@ -214,10 +325,11 @@ mod tests {
         let found = |names: &[&str]| suite(names).unwrap_or_else(|error| panic!("{names:?}: {error}"));
         assert_eq!(found(&["catmem"]).0, "catmem");
         assert_eq!(found(&["catloop"]).0, "catloop");
+        assert_eq!(found(&["network"]).0, "network");
         assert_eq!(found(&["catnap", "catcollar"]), found(&["catcollar", "catnap", "catnap"]));
         assert_eq!(found(&["catnap"]).0, "kernel-sockets");
         assert!(found(&["catnap"]).1 < found(&["catnap", "catcollar"]).1);
-        for bad in [&["catmem", "catloop"][..], &["catnap", "catmem"], &["catnip"], &[]] {
+        for bad in [&["catmem", "catloop"][..], &["catnap", "catmem"], &["network", "catnap"], &["catnip"], &[]] {
             assert!(suite(bad).is_err_and(|error| error.exit_code() == 2), "{bad:?}");
         }
     }

@@ -4,7 +4,7 @@
 //! Both processes must know the number beforehand, so it comes from what messages take on a usual machine. On another
 //! one, blocks take longer or shorter; no figure depends on it.
 
-use crate::channel::Kind;
+use crate::channel::{Connections, Kind};
 use crate::process::job::Pattern;
 
 /// How much of everything.
@@ -59,9 +59,17 @@ impl Effort {
         Pattern::Load { connections, active: connections, blocks: self.blocks, per_block, timed }
     }
 
-    /// Messages to oneself.
-    pub fn one_thread(self) -> Pattern {
-        Pattern::OneThread { blocks: self.blocks, per_block: count(self.milliseconds, 60.0) }
+    /// What one thread does alone.
+    pub fn one_thread(self, kind: Kind) -> Pattern {
+        let nanoseconds = match kind {
+            Kind::Stack { size, .. } => 80.0 + size as f64 / 10.0,
+            Kind::Connections(Connections::Visit) => 10_000.0,
+            Kind::Connections(Connections::Crowd(_)) => 600.0,
+            Kind::Bulk { size, .. } => size as f64 / 4.0,
+            Kind::Bytes { size, .. } => 10.0 + size as f64 / 20.0,
+            _ => 60.0,
+        };
+        Pattern::OneThread { blocks: self.blocks, per_block: count(self.milliseconds, nanoseconds) }
     }
 }
 
@@ -76,20 +84,30 @@ fn round_trip(kind: Kind) -> f64 {
         Kind::CopyRing { size, .. } => 300.0 + size as f64 / 5.0,
         Kind::Margay(how) if how.over.is_kernel() => 15_000.0 + how.size as f64,
         Kind::Margay(how) => 350.0 + how.size as f64 / 4.0,
-        Kind::SpinningTcp { .. } | Kind::Echo { .. } => 10_000.0 + bytes(kind),
+        Kind::SpinningTcp { .. } | Kind::Echo { .. } | Kind::Veth { .. } | Kind::Tap { .. } => 10_000.0 + bytes(kind),
+        Kind::Stack { .. } | Kind::Bytes { .. } | Kind::Connections(_) | Kind::Bulk { .. } => 200.0,
         Kind::Futex | Kind::UnixSocket { .. } | Kind::KernelPipe { .. } | Kind::Tcp { .. } => 15_000.0 + bytes(kind),
     }
 }
 
 fn one_way(kind: Kind) -> f64 {
     match kind {
-        Kind::TwoLine { .. } | Kind::Rtrb | Kind::Futex => round_trip(kind) / 2.0,
+        Kind::TwoLine { .. }
+        | Kind::Rtrb
+        | Kind::Futex
+        | Kind::Stack { .. }
+        | Kind::Bytes { .. }
+        | Kind::Connections(_)
+        | Kind::Bulk { .. } => round_trip(kind) / 2.0,
         Kind::CopyRing { size, .. } => 20.0 + size as f64 / 10.0,
+        Kind::Margay(how) if how.over.is_kernel() => 3_000.0 + how.size as f64 / 3.0,
         Kind::Margay(how) => 40.0 + how.size as f64 / 8.0,
         Kind::UnixSocket { .. }
         | Kind::KernelPipe { .. }
         | Kind::Tcp { .. }
         | Kind::SpinningTcp { .. }
+        | Kind::Veth { .. }
+        | Kind::Tap { .. }
         | Kind::Echo { .. } => 1_000.0 + bytes(kind) / 2.0,
     }
 }
@@ -100,6 +118,8 @@ fn bytes(kind: Kind) -> f64 {
         | Kind::KernelPipe { size }
         | Kind::Tcp { size }
         | Kind::SpinningTcp { size }
+        | Kind::Veth { size, .. }
+        | Kind::Tap { size, .. }
         | Kind::Echo { size, .. } => size as f64,
         _ => 0.0,
     }

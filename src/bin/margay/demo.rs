@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `margay demo`: two processes talk, and everybody can see how fast.
 
-use crate::channel::{Kind, MargayUse, Over, Read, Sockets, Wait};
+use crate::channel::{Kind, MargayUse, Over, Read, Sockets, Wait, Write};
 use crate::cost::Effort;
 use crate::measure::histogram;
 use crate::pin::Cores;
@@ -31,7 +31,7 @@ pub fn run(cores: Option<Cores>) -> Result<()> {
     line.enable_steady_tick(Duration::from_millis(250));
     let mut table = table::new(&["", "message", "p50", "p99", "p99.9", "messages/s", "bytes/s"], 1);
     for size in SIZES {
-        let pipe = MargayUse { over: Over::Pipe, size, read: Read::Copy, handed_over: false, wait: Wait::Configured };
+        let pipe = MargayUse { over: Over::Pipe, size, read: Read::Copy, write: Write::Bytes, wait: Wait::Configured };
         let ways = [
             ("Margay pipe", Kind::Margay(pipe)),
             ("Margay socket", Kind::Margay(MargayUse { over: Over::Socket(Sockets::Catloop), ..pipe })),

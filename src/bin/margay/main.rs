@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The `margay` command: `demo`, `bench`, `top`, `doctor` and `config check`.
+//! The `margay` command: `demo`, `bench`, `ping`, `top`, `doctor` and `config check`.
 //!
 //! What is measured between processes runs in two processes of this same program, which `process` starts; `channel`
 //! holds what carries the messages (Margay, the kernel, bare memory) and `measure` how they are timed, alike for all.
@@ -18,6 +18,7 @@ mod doctor;
 mod measure;
 mod memory;
 mod pin;
+mod ping;
 mod process;
 mod table;
 mod top;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
             Err(error) => error.exit(),
         },
         Command::Top(options) => top::run(&options),
+        Command::Ping(options) => return told(ping::run(&options)),
         Command::Doctor(options) => return told(doctor::run(&options)),
         Command::Config { command: ConfigCommand::Check { file } } => check::run(&file),
         Command::Worker { core } => process::worker::run(core),

@@ -10,7 +10,7 @@ mod show;
 use crate::cli::TopOptions;
 use crate::clock;
 use anyhow::{Context, Result};
-use margay::stats::{self, Page};
+use margay::stats::{self, Connection, Page};
 use margay::{Config, Counters};
 use std::collections::HashMap;
 use std::io::{IsTerminal, Write};
@@ -24,6 +24,7 @@ const PERIOD: Duration = Duration::from_millis(100);
 struct Reading {
     at: Duration,
     pages: Vec<(String, Page)>,
+    connections: HashMap<String, Vec<Connection>>,
     refused: usize,
 }
 
@@ -34,7 +35,12 @@ impl Reading {
         for (path, why) in &published.refused {
             log::info!("{}: {why}", path.display());
         }
-        Ok(Self { at: clock::since_boot(), pages: published.pages, refused: published.refused.len() })
+        Ok(Self {
+            at: clock::since_boot(),
+            pages: published.pages,
+            connections: published.connections.into_iter().collect(),
+            refused: published.refused.len(),
+        })
     }
 
     /// The moment for which a page's counters hold.
@@ -48,6 +54,7 @@ impl Reading {
 struct Row {
     page: Page,
     rates: Rates,
+    connections: Vec<Connection>,
 }
 
 /// What happens in a second.
@@ -134,7 +141,7 @@ fn rows(before: &Reading, after: &Reading) -> Vec<Row> {
             let time = after.moment(page).saturating_sub(before.moment(old));
             Rates::between(&old.counters, &page.counters, time)
         });
-        Row { page: *page, rates }
+        Row { page: *page, rates, connections: after.connections.get(name).cloned().unwrap_or_default() }
     };
     let mut rows: Vec<Row> = after.pages.iter().map(row).collect();
     // Stable: those that are equally busy, such as idle ones, stay in the order of their processes.

@@ -3,7 +3,7 @@
 
 use super::plan::{Asked, Goal, Item, Plan, SIZES, Suite, Told, Turns, goal};
 use super::report;
-use crate::channel::{Batch, Kind, MargayUse, Over, Read, Sockets, Wait};
+use crate::channel::{Batch, Kind, MargayUse, Over, Read, Sockets, Wait, Write};
 use crate::cost::Effort;
 use crate::process::job::Pattern;
 
@@ -14,6 +14,8 @@ pub static SUITE: Suite = Suite {
     plan,
     columns: ["margay / other", "other"],
     goals: &GOALS,
+    groups: &[],
+    bars: &[],
     timed: &[
         ("Margay", "margay/round trip/64"),
         ("two cache lines (limit)", "two lines, loaded/round trip/64"),
@@ -62,7 +64,7 @@ fn plan(quick: bool) -> Plan {
     slow.add("tcp/visits", 0, tcp(64), |_| visits);
     for (batch, crowd) in [(Batch::Set, SUITE.crowds[0]), (Batch::Next, SUITE.crowds[1])] {
         for (key, idle) in crowd.1.into_iter().zip(if quick { IDLE_QUICK } else { IDLE }) {
-            let use_of_it = MargayUse { over: OVER, size: 64, read: Read::Copy, handed_over: false, wait: Wait::Poll };
+            let use_of_it = MargayUse { over: OVER, size: 64, read: Read::Copy, write: Write::Bytes, wait: Wait::Poll };
             slow.items.push(Item {
                 key: key.to_owned(),
                 size: 64,

@@ -3,7 +3,7 @@
 
 use super::plan::{Asked, Goal, Plan, SIZES, Suite, Told, Turns, goal};
 use super::report;
-use crate::channel::{Kind, MargayUse, Over, Read, Wait};
+use crate::channel::{Kind, MargayUse, Over, Read, Wait, Write};
 use crate::cost::Effort;
 use crate::process::job::Pattern;
 
@@ -14,6 +14,8 @@ pub static SUITE: Suite = Suite {
     plan,
     columns: ["", "limit"],
     goals: &GOALS,
+    groups: &[],
+    bars: &[],
     timed: &[
         ("Margay", "margay/round trip/64"),
         ("two cache lines (limit)", "two lines, loaded/round trip/64"),
@@ -45,16 +47,16 @@ fn plan(quick: bool) -> Plan {
         list.add("bare copy/one way", size, kind, |kind| effort.one_way(kind));
         list.add("margay/one way", size, margay(size), |kind| effort.one_way(kind));
     }
-    let pipe = MargayUse { over: Over::Pipe, size: 64, read: Read::Copy, handed_over: false, wait: Wait::Poll };
-    for (size, handed_over, name) in [(1 << 10, false, "in place"), (64 << 10, true, "handed over")] {
+    let pipe = MargayUse { over: Over::Pipe, size: 64, read: Read::Copy, write: Write::Bytes, wait: Wait::Poll };
+    for (size, write, name) in [(1 << 10, Write::Bytes, "in place"), (64 << 10, Write::HandedOver, "handed over")] {
         let kind = Kind::CopyRing { size, read: Read::InPlace };
         list.add("bare copy/read in place", size, kind, |kind| effort.one_way(kind));
-        let kind = Kind::Margay(MargayUse { size, read: Read::InPlace, handed_over, ..pipe });
+        let kind = Kind::Margay(MargayUse { size, read: Read::InPlace, write, ..pipe });
         list.add(&format!("margay/{name}"), size, kind, |kind| effort.one_way(kind));
     }
     list.add("futex/wake-up", 4, Kind::Futex, |_| wake_up);
     list.add("margay/wake-up", 64, Kind::Margay(MargayUse { wait: Wait::ServerSleeps, ..pipe }), |_| wake_up);
-    list.add("margay/one thread", 64, margay(64), |_| effort.one_thread());
+    list.add("margay/one thread", 64, margay(64), |kind| effort.one_thread(kind));
     let socket = |size| Kind::UnixSocket { size };
     let kernel_pipe = |size| Kind::KernelPipe { size };
     list.add("unix socket/round trip", 64, socket(64), |kind| effort.round_trip(kind));

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `margay bench`: every figure of a back end beside its limit and its goal.
 //!
-//! `plan` has the words in which `catmem`, `catloop` and `sockets` say what is measured and what is asked of it, `stats` makes
+//! `plan` has the words in which `catmem`, `catloop`, `sockets` and `network` say what is measured and what is asked of it, `stats` makes
 //! figures of blocks, and `report`, `json` and `svg` show them.
 
 pub mod catloop;
 pub mod catmem;
 mod json;
 mod machine;
+pub mod network;
 mod plan;
 mod report;
 pub mod sockets;
@@ -87,6 +88,9 @@ fn measure(suite: &'static Suite, cores: Cores, quick: bool) -> Result<Run> {
     bar.set_style(ProgressStyle::with_template("{bar:30} {pos}/{len}  {wide_msg}")?);
     let mut pair = Pair::start(cores)?;
     for turns in &plan.0 {
+        if turns.apart {
+            pair = Pair::start_apart(cores)?;
+        }
         let mut of_turns: Vec<Series> = turns.items.iter().map(Series::new).collect::<Result<_>>()?;
         for _ in 0..turns.rounds {
             for (item, series) in turns.items.iter().zip(&mut of_turns) {

@@ -21,6 +21,10 @@ pub struct Suite {
     pub columns: [&'static str; 2],
     /// What is asked, in the order in which it is shown.
     pub goals: &'static [Goal],
+    /// What is drawn as bars, group by group: what the groups are called.
+    pub groups: &'static [&'static str],
+    /// What stands in each group: what it is called, and its series, one for each group.
+    pub bars: &'static [(&'static str, &'static [&'static str])],
     /// What has percentiles: what it is called, and its series.
     pub timed: &'static [(&'static str, &'static str)],
     /// What goes one way: what it is called, and its series without the sizes.
@@ -50,12 +54,14 @@ pub struct Turns {
     pub items: Vec<Item>,
     /// Each item in two new processes, whose memory shows nothing of what was before.
     pub fresh: bool,
+    /// In two processes that have a network each, joined by a veth pair.
+    pub apart: bool,
 }
 
 impl Turns {
     /// None yet.
     pub fn new(rounds: u32) -> Self {
-        Self { rounds, items: Vec::new(), fresh: false }
+        Self { rounds, items: Vec::new(), fresh: false, apart: false }
     }
 
     /// Adds one with the size of its messages behind its name.
@@ -163,7 +169,7 @@ pub const fn goal(
 
 #[cfg(test)]
 mod tests {
-    use super::super::{catloop, catmem, sockets};
+    use super::super::{catloop, catmem, network, sockets};
     use super::Suite;
     use crate::channel::Sockets;
 
@@ -171,8 +177,15 @@ mod tests {
     fn every_goal_is_measured_and_every_key_is_there_once() {
         let kernel = |which: &[Sockets]| sockets::suite(which);
         let both = [Sockets::Catcollar, Sockets::Catnap];
-        let suites: [&Suite; 5] =
-            [&catmem::SUITE, &catloop::SUITE, kernel(&both), kernel(&both[..1]), kernel(&both[1..])];
+        let suites: [&Suite; 7] = [
+            &catmem::SUITE,
+            &catloop::SUITE,
+            kernel(&both),
+            kernel(&both[..1]),
+            kernel(&both[1..]),
+            network::suite(true),
+            network::suite(false),
+        ];
         for (suite, quick) in suites.into_iter().flat_map(|suite| [(suite, true), (suite, false)]) {
             let plan = (suite.plan)(quick);
             let mut keys: Vec<&str> = plan.items().map(|item| item.key.as_str()).collect();
@@ -180,7 +193,10 @@ mod tests {
                 assert!(keys.contains(&goal.key), "{}", goal.key);
                 assert!(goal.limit.is_none_or(|limit| keys.contains(&limit)), "{}", goal.title);
             }
-            for key in suite.timed.iter().map(|(_, key)| key).chain(suite.crowds.iter().flat_map(|(_, keys)| keys)) {
+            let bars = suite.bars.iter().flat_map(|(_, keys)| *keys);
+            assert!(suite.bars.iter().all(|(_, keys)| keys.len() == suite.groups.len()));
+            let crowds = suite.crowds.iter().flat_map(|(_, keys)| keys);
+            for key in suite.timed.iter().map(|(_, key)| key).chain(crowds).chain(bars) {
                 assert!(keys.contains(key), "{key}");
             }
             for (title, name) in suite.one_way {

@@ -5,7 +5,7 @@
 //! with `wait_next_n`. All of them read a whole request before they answer, and end when all clients have gone.
 
 use super::margay::{libos, listen, port};
-use super::{MargayUse, Over, Read, Server, Sockets, Wait};
+use super::{MargayUse, Over, Read, Server, Sockets, Wait, Write};
 use crate::clock;
 use crate::measure::all;
 use crate::process::job::{Pattern, Place, Report, Role};
@@ -97,7 +97,7 @@ struct Echo {
 impl Echo {
     fn new(sockets: Sockets, service: Service, wait: Wait, place: &Place) -> Result<Self> {
         let over = Over::Socket(sockets);
-        let how = MargayUse { over, size: service.size, read: Read::Copy, handed_over: false, wait };
+        let how = MargayUse { over, size: service.size, read: Read::Copy, write: Write::Bytes, wait };
         let mut libos = libos(place, how, Role::Server)?;
         let listening = listen(&mut libos, sockets, place)?;
         Ok(Self { libos, listening, service, accepted: 0, closed: 0, parts: HashMap::new() })

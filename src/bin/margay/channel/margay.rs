@@ -2,7 +2,7 @@
 //! A Margay pipe or stream socket, used as an application would: push, wait; pop, wait.
 
 use super::copy_ring::fold;
-use super::{Channel, MargayUse, Over, Read, Sockets, Wait};
+use super::{Channel, MargayUse, Over, Read, Sockets, Wait, Write};
 use crate::clock;
 use crate::measure;
 use crate::process::job::{Place, Report, Role};
@@ -83,12 +83,14 @@ impl Channel for Margay {
 
     #[inline]
     fn send(&mut self) -> Result<()> {
-        let qt = if self.how.handed_over {
-            let mut memory = self.memory()?;
-            memory.get_mut().context("new memory has no second view")?.copy_from_slice(&self.message);
-            self.libos.push(self.qd, memory)?
-        } else {
-            self.libos.push(self.qd, &self.message[..])?
+        let qt = match self.how.write {
+            Write::Bytes => self.libos.push(self.qd, &self.message[..])?,
+            Write::HandedOver => {
+                let mut memory = self.memory()?;
+                memory.get_mut().context("new memory has no second view")?.copy_from_slice(&self.message);
+                self.libos.push(self.qd, memory)?
+            }
+            Write::Buffer | Write::ZeroCopy => self.libos.push(self.qd, self.message.view()?)?,
         };
         match self.libos.wait(qt, None)?.outcome {
             Outcome::Push => Ok(()),
@@ -163,6 +165,10 @@ pub fn libos(place: &Place, how: MargayUse, role: Role) -> Result<LibOs> {
     config.catmem.directory = Some(place.directory.clone());
     if let Over::Socket(sockets) = how.over {
         config.libos = Some(sockets.name().to_owned());
+    }
+    if how.write == Write::ZeroCopy {
+        config.catnap.zero_copy = Some(how.size);
+        config.catcollar.zero_copy = Some(how.size);
     }
     match (how.wait, role) {
         (Wait::Poll, _) | (Wait::ServerSleeps, Role::Client) => config.wait.spin = Spin::Forever,

@@ -2,8 +2,10 @@
 //! What carries messages between the two processes: a Margay pipe or socket, what the kernel has, and bare shared memory
 //! as the limit of what any of them can reach.
 
+mod connections;
 mod copy_ring;
 mod crowd;
+mod datagrams;
 mod echo;
 mod futex;
 mod kernel;
@@ -11,7 +13,9 @@ mod load;
 mod margay;
 mod rtrb;
 mod shared;
+mod stacks;
 mod two_line;
+mod veth;
 mod visits;
 
 use crate::measure;
@@ -20,10 +24,13 @@ use crate::process::worker::Teller;
 use crate::units;
 use anyhow::{Context, Result, bail};
 use catmem::mapping::Mapping;
+pub use connections::{IDLE_BYTES, POLL};
 use crowd::Crowd;
 pub use crowd::WORKING;
+pub use datagrams::PER_DATAGRAM;
 pub use echo::{ALLOCATIONS, CONNECTIONS, SYSTEM_CALLS};
 use serde::{Deserialize, Serialize};
+pub use stacks::{Bulk, Carries, Connections, Ends, Stack, Way, Work};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -149,10 +156,23 @@ pub struct MargayUse {
     pub size: usize,
     /// What the reader does.
     pub read: Read,
-    /// Fill memory of the pipe itself and hand it over, instead of pushing private memory.
-    pub handed_over: bool,
+    /// What the writer pushes.
+    pub write: Write,
     /// How the two sides wait.
     pub wait: Wait,
+}
+
+/// What the writer of a Margay pipe or socket pushes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Write {
+    /// Private bytes, which the push copies.
+    Bytes,
+    /// Memory of the pipe itself, filled and handed over.
+    HandedOver,
+    /// A buffer of the LibOs, which a kernel copies out of.
+    Buffer,
+    /// The same, which a kernel socket is to send without a copy, whatever its size.
+    ZeroCopy,
 }
 
 /// How the two sides of a Margay pipe or socket wait.
@@ -209,6 +229,47 @@ pub enum Kind {
     },
     /// A Margay pipe or socket.
     Margay(MargayUse),
+    /// A stack over a device that is memory.
+    Stack {
+        /// Which.
+        stack: Stack,
+        /// Which way.
+        way: Way,
+        /// Bytes per datagram.
+        size: usize,
+    },
+    /// A loop over bytes in the cache.
+    Bytes {
+        /// What it does.
+        work: Work,
+        /// How many.
+        size: usize,
+    },
+    /// Connections by their number.
+    Connections(Connections),
+    /// Many bytes, so many of them at once.
+    Bulk {
+        /// What is done to them.
+        bulk: Bulk,
+        /// How many make a message.
+        size: usize,
+    },
+    /// Messages over a veth pair, each end of which is in a network of its own; both sides poll.
+    Veth {
+        /// Whose sockets.
+        ends: Ends,
+        /// What they are.
+        carries: Carries,
+        /// Bytes per message.
+        size: usize,
+    },
+    /// TCP over a TAP device, between Margay's own stack and the kernel's.
+    Tap {
+        /// Who has Margay's own stack.
+        catnip: Role,
+        /// Bytes per message.
+        size: usize,
+    },
     /// A server on TCP over the loopback interface, loaded by a client on epoll that is the same for all.
     Echo {
         /// Which.
@@ -221,7 +282,7 @@ pub enum Kind {
 impl Kind {
     /// A Margay pipe or socket whose sides poll, read by copying.
     pub fn margay(over: Over, size: usize) -> Self {
-        Self::Margay(MargayUse { over, size, read: Read::Copy, handed_over: false, wait: Wait::Poll })
+        Self::Margay(MargayUse { over, size, read: Read::Copy, write: Write::Bytes, wait: Wait::Poll })
     }
 
     /// What people call it.
@@ -241,6 +302,14 @@ impl Kind {
                 format!("Margay socket, {}", units::size(size))
             }
             Self::SpinningTcp { size } => format!("TCP over loopback, polled, {}", units::size(size)),
+            Self::Stack { stack, size, .. } => format!("{} over memory, {}", stack.name(), units::size(size)),
+            Self::Bytes { work, size } => format!("{}, {}", work.name(), units::size(size)),
+            Self::Connections(Connections::Visit) => "connections that come and go".to_owned(),
+            Self::Connections(Connections::Crowd(idle)) => format!("one connection beside {idle} idle ones"),
+            Self::Bulk { bulk, size } => format!("{}, {}", bulk.name(), units::size(size)),
+            Self::Veth { ends: Ends::Catnip, size, .. } => format!("catnip over veth, {}", units::size(size)),
+            Self::Veth { ends: Ends::Kernel, size, .. } => format!("the kernel over veth, {}", units::size(size)),
+            Self::Tap { size, .. } => format!("catnip and the kernel over tap, {}", units::size(size)),
             Self::Echo { server, size } => format!("echo server on {}, {}", server.name(), units::size(size)),
         }
     }
@@ -260,7 +329,15 @@ pub fn descriptors(kind: Kind, pattern: Pattern) -> Result<[Vec<OwnedFd>; 2]> {
         Kind::KernelPipe { .. } => kernel::pipe_descriptors(),
         Kind::Tcp { .. } if matches!(pattern, Pattern::Visits { .. }) => visits::Tcp::descriptors(),
         Kind::Tcp { .. } | Kind::SpinningTcp { .. } => kernel::tcp_descriptors(),
-        Kind::Margay(_) | Kind::Rtrb | Kind::Echo { .. } => Ok([Vec::new(), Vec::new()]),
+        Kind::Margay(_)
+        | Kind::Rtrb
+        | Kind::Echo { .. }
+        | Kind::Stack { .. }
+        | Kind::Bytes { .. }
+        | Kind::Connections(_)
+        | Kind::Bulk { .. }
+        | Kind::Veth { .. }
+        | Kind::Tap { .. } => Ok([Vec::new(), Vec::new()]),
     }
 }
 
@@ -273,6 +350,26 @@ pub fn perform(job: &Job, descriptors: Vec<OwnedFd>, teller: &mut Teller<'_>) ->
             return match role {
                 Role::Server => Ok(Report::default()),
                 Role::Client => margay::one_thread(place, how, blocks, per_block, teller),
+            };
+        }
+        (
+            Kind::Stack { .. } | Kind::Bytes { .. } | Kind::Connections(_) | Kind::Bulk { .. },
+            Pattern::OneThread { blocks, per_block },
+        ) => {
+            teller.ready()?;
+            return match (role, job.kind) {
+                (Role::Client, Kind::Stack { stack, way, size }) => {
+                    datagrams::through(stack, way, size, blocks, per_block, teller)
+                }
+                (Role::Client, Kind::Bytes { work, size }) => datagrams::over(work, size, blocks, per_block, teller),
+                (Role::Client, Kind::Connections(Connections::Visit)) => {
+                    connections::come_and_go(blocks, per_block, teller)
+                }
+                (Role::Client, Kind::Connections(Connections::Crowd(idle))) => {
+                    connections::beside(idle, blocks, per_block, teller)
+                }
+                (Role::Client, Kind::Bulk { bulk, size }) => connections::bulk(bulk, size, blocks, per_block, teller),
+                _ => Ok(Report::default()),
             };
         }
         (Kind::Rtrb, _) => {
@@ -309,7 +406,24 @@ pub fn perform(job: &Job, descriptors: Vec<OwnedFd>, teller: &mut Teller<'_>) ->
         Kind::Rtrb => rtrb::both_ends(job, teller),
         Kind::SpinningTcp { size } => run(kernel::spinning_tcp(one(descriptors)?, size)?, job, teller),
         Kind::Margay(how) => run(margay::Margay::new(place, role, how)?, job, teller),
-        Kind::Echo { .. } => bail!("an echo server is no channel between two processes"),
+        Kind::Veth { ends, carries, size } => match (ends, carries) {
+            (Ends::Catnip, Carries::Datagrams) => run(veth::Catnip::new(role, size)?, job, teller),
+            (Ends::Kernel, Carries::Datagrams) => run(veth::Kernel::new(role, size)?, job, teller),
+            (Ends::Catnip, Carries::Stream) => run(veth::CatnipStream::new(role, size)?, job, teller),
+            (Ends::Kernel, Carries::Stream) => run(veth::KernelStream::new(role, size)?, job, teller),
+        },
+        Kind::Tap { catnip, size } => {
+            // The server is at home: nothing came with its job.
+            let _away = descriptors.first().map(veth::tap::Away::to).transpose()?;
+            if catnip == role {
+                run(veth::tap::ours(role, size)?, job, teller)
+            } else {
+                run(veth::tap::theirs(role, size)?, job, teller)
+            }
+        }
+        Kind::Echo { .. } | Kind::Stack { .. } | Kind::Bytes { .. } | Kind::Connections(_) | Kind::Bulk { .. } => {
+            bail!("{} is no channel between two processes", job.kind.title())
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 use super::directory::{self, Directory};
 use catcollar::Probe;
 use margay::{Config, Error, LibOs, StartError};
+use rustix::net::{AddressFamily, SocketType, socket};
 use rustix::process::{Resource, getrlimit};
 use rustix::thread::{MembarrierQuery, membarrier_query};
 use std::fs::read_to_string;
@@ -18,6 +19,10 @@ pub const NET_BIND_SERVICE: u32 = 10;
 pub const NET_ADMIN: u32 = 12;
 /// See [`NET_BIND_SERVICE`].
 pub const IPC_LOCK: u32 = 14;
+/// See [`NET_BIND_SERVICE`].
+pub const NET_RAW: u32 = 13;
+/// See [`NET_BIND_SERVICE`].
+pub const BPF: u32 = 39;
 
 /// A limit of `getrlimit(2)`; `None`: unlimited.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +64,8 @@ pub struct Facts {
     pub first_port: u64,
     /// `membarrier(2)` has global expedited barriers.
     pub membarrier: bool,
+    /// The kernel has XDP sockets, whoever may make one.
+    pub xdp: bool,
 }
 
 impl Facts {
@@ -85,6 +92,7 @@ impl Facts {
             capabilities: capabilities(&status),
             first_port: number("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap_or(1024),
             membarrier: membarrier_query().contains(global),
+            xdp: !matches!(socket(AddressFamily::XDP, SocketType::RAW, None), Err(rustix::io::Errno::AFNOSUPPORT)),
         }
     }
 

@@ -2,7 +2,7 @@
 //! What the answers mean for a program that uses Margay, and what to do about each that is not as it should be.
 
 use super::directory::Condition;
-use super::facts::{Facts, IPC_LOCK, NET_ADMIN, NET_BIND_SERVICE};
+use super::facts::{BPF, Facts, IPC_LOCK, NET_ADMIN, NET_BIND_SERVICE, NET_RAW};
 use super::{Finding, uring};
 use crate::units;
 use std::path::Path;
@@ -200,5 +200,26 @@ fn capabilities(facts: &Facts) -> Vec<Finding> {
     } else {
         Finding::ok("CAP_NET_ADMIN", "not there", "not needed: only catcollar.busy_poll, off by default, could use it")
     };
-    vec![ports, busy_poll]
+    vec![ports, busy_poll, xdp(facts)]
+}
+
+/// Nobody needs it but who asks for it, so that its lack is no fault of the machine.
+fn xdp(facts: &Facts) -> Finding {
+    const WHAT: &str = "XDP sockets";
+    let missing: Vec<&str> = [(BPF, "CAP_BPF"), (NET_ADMIN, "CAP_NET_ADMIN"), (NET_RAW, "CAP_NET_RAW")]
+        .into_iter()
+        .filter(|&(capability, _)| !facts.can(capability))
+        .map(|(_, name)| name)
+        .collect();
+    if !facts.xdp {
+        Finding::ok(WHAT, "not in this kernel", "not needed: only catnip's device xdp takes them (CONFIG_XDP_SOCKETS)")
+    } else if missing.is_empty() {
+        Finding::ok(WHAT, "can be used", "catnip can share an interface past the kernel's stack, with its device xdp")
+    } else {
+        Finding::ok(
+            WHAT,
+            format!("not without {}", missing.join(", ")),
+            "not needed: only catnip's device xdp takes them, as root, or with these on the program (setcap)",
+        )
+    }
 }

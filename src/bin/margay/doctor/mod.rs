@@ -2,16 +2,18 @@
 //! `margay doctor`: what this machine lets the library do, what that means, and what to do about it.
 //!
 //! What always holds: nothing is changed or left behind, and a finding that is not `ok` says what to do. `facts` asks the
-//! machine, `judge` says what the answers mean, and can be tested with made-up ones; `uring` is that for `io_uring`.
+//! machine, `judge` says what the answers mean, and can be tested with made-up ones; `uring` is that for `io_uring`, `dpdk` for
+//! ports of DPDK, asked for by that name.
 
 mod directory;
+mod dpdk;
 mod facts;
 mod judge;
 #[cfg(test)]
 mod tests;
 mod uring;
 
-use crate::cli::DoctorOptions;
+use crate::cli::{About, DoctorOptions};
 use crate::table;
 use anyhow::{Context, Result};
 use comfy_table::ContentArrangement;
@@ -19,6 +21,7 @@ use facts::Facts;
 use margay::{Config, stats};
 use serde_json::json;
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Columns of the table where there is no terminal to ask.
@@ -87,8 +90,11 @@ pub fn run(options: &DoctorOptions) -> Result<ExitCode> {
     let config = Config::from_env()?;
     let directory = options.directory.clone().unwrap_or_else(|| stats::directory(&config));
     let facts = Facts::gather(&config, &directory);
-    let findings = judge::all(&facts);
-    let text = if options.json { json(&facts, &findings)? } else { table(&findings) };
+    let findings = match options.about {
+        Some(About::Dpdk) => dpdk::judge(&facts, &dpdk::Host::look(Path::new("/"))),
+        None => judge::all(&facts),
+    };
+    let text = if options.json { json(&facts, &findings)? } else { table(&findings, options.about) };
     match writeln!(std::io::stdout().lock(), "{text}") {
         // Whoever read it has had enough.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
@@ -98,7 +104,7 @@ pub fn run(options: &DoctorOptions) -> Result<ExitCode> {
     Ok(if missing { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn table(findings: &[Finding]) -> String {
+fn table(findings: &[Finding], about: Option<About>) -> String {
     let mut table = table::new(&["", "state", "found", "what it means"], 4);
     let width = if std::io::stdout().is_terminal() {
         rustix::termios::tcgetwinsize(std::io::stdout()).map_or(WIDTH, |size| size.ws_col.max(WIDTH_MIN))
@@ -111,14 +117,16 @@ fn table(findings: &[Finding]) -> String {
         table.add_row([*what, state.name(), found.as_str(), means.as_str()]);
     }
     let count = |state| findings.iter().filter(|finding| finding.state == state).count();
-    format!("{}\n\n{}", table.trim_fmt(), summary(count(State::Limited), count(State::Missing)))
+    format!("{}\n\n{}", table.trim_fmt(), summary(about, count(State::Limited), count(State::Missing)))
 }
 
-fn summary(limited: usize, missing: usize) -> String {
-    match (limited, missing) {
-        (0, 0) => "Everything is as it should be.".to_owned(),
-        (_, 0) => format!("Every back end can run; {limited} limited."),
-        _ => format!("Not every back end can run: {missing} missing, {limited} limited."),
+fn summary(about: Option<About>, limited: usize, missing: usize) -> String {
+    match (about, limited, missing) {
+        (_, 0, 0) => "Everything is as it should be.".to_owned(),
+        (None, _, 0) => format!("Every back end can run; {limited} limited."),
+        (None, ..) => format!("Not every back end can run: {missing} missing, {limited} limited."),
+        (Some(About::Dpdk), _, 0) => format!("Ports of DPDK can be used; {limited} limited."),
+        (Some(About::Dpdk), ..) => format!("Ports of DPDK cannot be used: {missing} missing, {limited} limited."),
     }
 }
 

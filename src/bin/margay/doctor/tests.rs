@@ -9,7 +9,7 @@ use margay::{Config, Errno, Error};
 use std::path::PathBuf;
 
 /// A machine where everything is as it should be.
-fn healthy() -> Facts {
+pub(super) fn healthy() -> Facts {
     let limit = Limit { current: Some(1 << 20), maximum: Some(1 << 20) };
     Facts {
         kernel: "6.18.3-amd64".into(),
@@ -35,6 +35,7 @@ fn healthy() -> Facts {
         capabilities: 1 << NET_BIND_SERVICE,
         first_port: 1024,
         membarrier: true,
+        xdp: true,
     }
 }
 
@@ -52,7 +53,7 @@ fn only(facts: &Facts, what: &str) -> Finding {
 fn a_healthy_machine_has_nothing_to_do() {
     let findings = judge::all(&healthy());
     assert!(findings.iter().all(|finding| finding.state == State::Ok && finding.todo.is_empty()), "{findings:?}");
-    assert_eq!(findings.len(), 13);
+    assert_eq!(findings.len(), 14);
 }
 
 #[test]
@@ -163,12 +164,12 @@ fn the_table_says_what_to_do_and_the_summary_how_it_stands() {
         Finding::ok("kernel", "6.18", "new enough"),
         Finding::limited("descriptors", "64", "few connections", "ulimit -n 4096"),
     ];
-    let told = table(&findings);
+    let told = table(&findings, None);
     for word in ["kernel", "6.18", "limited", "Do: ulimit -n 4096", "1 limited."] {
         assert!(told.contains(word), "{word}: {told}");
     }
-    assert_eq!(summary(0, 0), "Everything is as it should be.");
-    assert!(summary(2, 1).contains("1 missing"));
+    assert_eq!(summary(None, 0, 0), "Everything is as it should be.");
+    assert!(summary(None, 2, 1).contains("1 missing"));
 }
 
 #[test]
@@ -185,4 +186,18 @@ fn this_machine_can_be_asked() {
     let told: serde_json::Value =
         serde_json::from_str(&json(&facts, &findings).expect("it is told")).expect("it is JSON");
     assert_eq!(told["findings"].as_array().map(Vec::len), Some(findings.len()));
+}
+
+#[test]
+fn what_xdp_sockets_take_is_named() {
+    let all = 1 << NET_BIND_SERVICE | 1 << 39 | 1 << 12 | 1 << 13;
+    for (capabilities, xdp, found) in [
+        (all, true, "can be used"),
+        (all & !(1 << 39), true, "not without CAP_BPF"),
+        (all & !(3 << 12), true, "not without CAP_NET_ADMIN, CAP_NET_RAW"),
+        (all, false, "not in this kernel"),
+    ] {
+        let finding = only(&Facts { capabilities, xdp, ..healthy() }, "XDP sockets");
+        assert_eq!((finding.state, finding.found.as_str()), (State::Ok, found));
+    }
 }

@@ -4,6 +4,7 @@
 //! Always true: no measurement outlasts its deadline, and when one process fails, both are killed. They also die with
 //! the process that started them.
 
+pub mod apart;
 mod directory;
 pub mod job;
 mod link;
@@ -26,16 +27,31 @@ use std::time::Duration;
 const DEADLINE: Duration = Duration::from_mins(1);
 const PER_CONNECTION: Duration = Duration::from_millis(20);
 
+/// How long the end of a process is waited for when the other one has failed.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
+fn ended(index: usize) -> String {
+    format!("the {} ended in the middle of a measurement", ["server", "client"][index])
+}
+
 struct Worker {
     child: Child,
     link: Link,
 }
 
 impl Worker {
-    fn start(core: usize) -> Result<Self> {
+    fn start(core: usize, apart: bool) -> Result<Self> {
         let (ours, theirs) = Link::pair()?;
         let program = std::env::current_exe().context("cannot find this program to start it again")?;
-        let child = Command::new(&program)
+        let mut command = if apart {
+            let [unshare, arguments @ ..] = apart::UNSHARE;
+            let mut command = Command::new(unshare);
+            command.args(arguments).arg(&program);
+            command
+        } else {
+            Command::new(&program)
+        };
+        let child = command
             .args(["worker", "--core", &core.to_string()])
             .stdin(Stdio::from(theirs.into_fd()))
             .spawn()
@@ -65,10 +81,22 @@ pub struct Pair {
 impl Pair {
     /// Starts them.
     pub fn start(cores: Cores) -> Result<Self> {
+        Self::start_in(cores, false)
+    }
+
+    /// Starts them in a network for each, joined by a veth pair.
+    pub fn start_apart(cores: Cores) -> Result<Self> {
+        let pair = Self::start_in(cores, true)?;
+        let (server, client) = pair.ids();
+        apart::join(server, client)?;
+        Ok(pair)
+    }
+
+    fn start_in(cores: Cores, apart: bool) -> Result<Self> {
         let directory = Directory::new()?;
         Ok(Self {
-            server: Worker::start(cores.server)?,
-            client: Worker::start(cores.client)?,
+            server: Worker::start(cores.server, apart)?,
+            client: Worker::start(cores.client, apart)?,
             jobs: 0,
             cores,
             directory,
@@ -89,7 +117,10 @@ impl Pair {
             // In the private folder no port is taken but by the jobs before, which have ended.
             port: (1024 + self.jobs % 60_000) as u16,
         };
-        let [for_server, for_client] = channel::descriptors(kind, pattern)?;
+        let [for_server, mut for_client] = channel::descriptors(kind, pattern)?;
+        if let Kind::Tap { .. } = kind {
+            for_client.push(apart::network_of(self.server.child.id())?);
+        }
         let lend = |place: &Place, fds: &[std::os::fd::OwnedFd], link: &Link, role| {
             let job = Job { role, kind, pattern, place: place.clone(), server_core: self.cores.server };
             link.send(&job, &fds.iter().map(AsFd::as_fd).collect::<Vec<_>>())
@@ -112,7 +143,7 @@ impl Pair {
             for index in self.talking(left)? {
                 let link = [&self.server.link, &self.client.link][index];
                 let Some((answer, _)) = link.receive()? else {
-                    bail!("the {} ended in the middle of a measurement", ["server", "client"][index]);
+                    bail!(ended(index));
                 };
                 match answer {
                     Answer::Ready { port } if !called => {
@@ -123,7 +154,12 @@ impl Pair {
                     Answer::Ready { .. } => {}
                     Answer::Progress(progress) => watch(progress),
                     Answer::Done(report) => reports[index] = Some(report),
-                    Answer::Failed(why) => bail!("{}: {why}", kind.title()),
+                    Answer::Failed(why) => {
+                        if self.has_ended(1 - index)? {
+                            bail!(ended(1 - index));
+                        }
+                        bail!("{}: {why}", kind.title())
+                    }
                 }
             }
         }
@@ -134,6 +170,13 @@ impl Pair {
             report.blocks = server.blocks;
         }
         Ok(report)
+    }
+
+    /// Whether one of the two has died, which the other may have failed of.
+    fn has_ended(&self, index: usize) -> Result<bool> {
+        let link = [&self.server.link, &self.client.link][index];
+        let heard = poll(&mut [PollFd::new(link, PollFlags::IN)], Some(&Timespec::try_from(LAST_WORDS)?));
+        Ok(matches!(heard, Ok(1..)) && link.receive::<Answer>()?.is_none())
     }
 
     /// Which of the two, server 0 and client 1, has something to say.

@@ -5,14 +5,17 @@
 //! { "schema": "margay-top/1",                     changes when a key changes its meaning or goes
 //!   "directory": "/run/user/1000/margay", "unreadable": 0,
 //!   "liboses": [ { "pid", "process", "backends": ["catmem"], "queues",
-//!                  "counters": { "messages_pushed", .. }, "per_second": { "messages_pushed", .. } } ],
+//!                  "counters": { "messages_pushed", .. }, "per_second": { "messages_pushed", .. },
+//!                  "connections": [ { "qd", "state", "local", "peer", "rtt_ns", "window", "threshold", "in_flight",
+//!                                     "retransmits", "pacing", "delivered" } ] } ],    TCP of Margay's own
 //!   "per_second": { .. } }                        of all of them
 //! ```
 
 use super::{Rates, Row};
 use crate::{table, units};
 use anyhow::Result;
-use margay::Counters;
+use margay::stats::Connection;
+use margay::{Counters, TcpInfo};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::path::Path;
@@ -21,6 +24,8 @@ use std::path::Path;
 const ROWS_MIN: usize = 3;
 /// Lines around the rows: the header with its line, the sum, what is left out, what cannot be read, the cursor's.
 const LINES_AROUND: usize = 6;
+/// The same around connections: an empty one, the header with its line.
+const LINES_OF_CONNECTIONS: usize = 3;
 
 /// All rows and their sum; if the table is redrawn, as many rows as the terminal has room for.
 pub fn table(directory: &Path, rows: &[Row], refused: usize, redrawn: bool) -> String {
@@ -41,6 +46,10 @@ pub fn table(directory: &Path, rows: &[Row], refused: usize, redrawn: bool) -> S
         if shown.len() < rows.len() {
             let _ = write!(text, "\n and {} more, less busy", rows.len() - shown.len());
         }
+        let left = room.saturating_sub(shown.len()).saturating_sub(LINES_OF_CONNECTIONS);
+        if let Some(connections) = connections(shown, left) {
+            let _ = write!(text, "\n\n{connections}");
+        }
     }
     if refused > 0 {
         let _ = write!(text, "\n{refused} cannot be read; RUST_LOG=info says why");
@@ -48,11 +57,57 @@ pub fn table(directory: &Path, rows: &[Row], refused: usize, redrawn: bool) -> S
     text
 }
 
+/// So many of the connections of these LibOses, those of the busiest first; nothing if there are none, or no room for them.
+fn connections(shown: &[Row], most: usize) -> Option<String> {
+    let header = [
+        "pid",
+        "qd",
+        "TCP",
+        "state",
+        "peer",
+        "rtt",
+        "window",
+        "threshold",
+        "in flight",
+        "sent again",
+        "pacing",
+        "delivered",
+    ];
+    let mut table = table::new(&header, 3);
+    let all = shown.iter().flat_map(|row| row.connections.iter().map(|connection| (row.page.pid, connection)));
+    let mut is_empty = true;
+    for (pid, Connection { qd, local, peer, info }) in all.take(most) {
+        is_empty = false;
+        let bytes = |bytes: u64| units::bytes(bytes as f64);
+        let rate = |rate: Option<u64>| rate.map_or_else(|| "-".to_owned(), |rate| units::bandwidth(rate as f64));
+        table.add_row([
+            pid.to_string(),
+            qd.to_raw().to_string(),
+            local.to_string(),
+            state(info),
+            peer.to_string(),
+            units::time(info.rtt.as_nanos() as f64),
+            bytes(info.congestion_window),
+            info.threshold.map_or_else(|| "-".to_owned(), bytes),
+            bytes(info.in_flight),
+            info.retransmits.to_string(),
+            rate(info.pacing_rate),
+            rate(info.delivery_rate),
+        ]);
+    }
+    (!is_empty).then(|| table.trim_fmt())
+}
+
+/// The state of a connection in words.
+fn state(info: &TcpInfo) -> String {
+    format!("{:?}", info.state)
+}
+
 fn figures(shown: &[Row], all: &[Row]) -> String {
     let header =
         ["process", "back end", "pid", "queues", "pushed", "", "popped", "", "drops", "pushed in all", "popped in all"];
     let mut table = table::new(&header, 2);
-    for Row { page, rates } in shown {
+    for Row { page, rates, .. } in shown {
         let mut backends = page.backends().collect::<Vec<_>>().join(" ");
         if backends.is_empty() {
             backends.push('-');
@@ -84,7 +139,7 @@ fn in_a_second(rates: &Rates) -> [String; 5] {
 
 fn sum(rows: &[Row]) -> (u64, Rates, Counters) {
     let mut sum = (0, Rates::default(), Counters::default());
-    for Row { page, rates } in rows {
+    for Row { page, rates, .. } in rows {
         sum.0 += u64::from(page.queues);
         sum.1.add(rates);
         sum.2 = saturating_sum(sum.2, page.counters);
@@ -109,7 +164,7 @@ fn terminal_rows() -> Option<usize> {
 
 /// One line.
 pub fn json(directory: &Path, rows: &[Row], refused: usize) -> Result<String> {
-    let libos = |Row { page, rates }: &Row| {
+    let libos = |Row { page, rates, connections }: &Row| {
         let counters = &page.counters;
         json!({
             "pid": page.pid, "process": page.process(), "backends": page.backends().collect::<Vec<_>>(),
@@ -121,6 +176,7 @@ pub fn json(directory: &Path, rows: &[Row], refused: usize) -> Result<String> {
                 "drops": counters.drops,
             },
             "per_second": per_second(rates),
+            "connections": connections.iter().map(of_connection).collect::<Vec<_>>(),
         })
     };
     let (_, all, _) = sum(rows);
@@ -128,6 +184,15 @@ pub fn json(directory: &Path, rows: &[Row], refused: usize) -> Result<String> {
         "schema": "margay-top/1", "directory": directory.display().to_string(), "unreadable": refused,
         "liboses": rows.iter().map(libos).collect::<Vec<_>>(), "per_second": per_second(&all),
     }))?)
+}
+
+fn of_connection(Connection { qd, local, peer, info }: &Connection) -> Value {
+    json!({
+        "qd": qd.to_raw(), "state": state(info), "local": local.to_string(), "peer": peer.to_string(),
+        "rtt_ns": info.rtt.as_nanos() as u64, "window": info.congestion_window, "threshold": info.threshold,
+        "in_flight": info.in_flight, "retransmits": info.retransmits, "pacing": info.pacing_rate,
+        "delivered": info.delivery_rate,
+    })
 }
 
 fn per_second(rates: &Rates) -> Value {

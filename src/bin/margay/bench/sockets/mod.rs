@@ -5,7 +5,7 @@
 mod show;
 
 use super::plan::{Asked, Goal, Item, Of, Plan, Suite, Told, Turns, goal};
-use crate::channel::{ALLOCATIONS, Kind, Over, SYSTEM_CALLS, Server, Sockets};
+use crate::channel::{ALLOCATIONS, Kind, MargayUse, Over, Read, SYSTEM_CALLS, Server, Sockets, Wait, Write};
 use crate::cost::Effort;
 use crate::process::job::Pattern;
 use crate::units;
@@ -14,6 +14,8 @@ use crate::units;
 const CONNECTIONS: [u32; 3] = [1, 64, 1000];
 /// Bytes of a request, and of its answer.
 const SIZES: [usize; 3] = [64, 1 << 10, 16 << 10];
+/// Bytes of what is sent one way, by a copy and without one.
+const BULK: [usize; 5] = [4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20];
 /// The servers that are the limit.
 const BY_HAND: [Server; 2] = [Server::Epoll, Server::IoUring];
 
@@ -48,6 +50,8 @@ pub fn suite(which: &[Sockets]) -> &'static Suite {
         plan,
         columns: ["Margay / other", "other"],
         goals: goals(&which).leak(),
+        groups: &[],
+        bars: &[],
         timed: timed(&which).leak(),
         one_way: &[],
         crowds: &[],
@@ -57,6 +61,12 @@ pub fn suite(which: &[Sockets]) -> &'static Suite {
 /// The series of a server with so many connections.
 fn point(server: Server, connections: u32, size: usize) -> String {
     format!("{}/{connections} connections/{size}", server.name())
+}
+
+/// The series of what is sent one way.
+fn bulk(sockets: Sockets, write: Write, size: usize) -> String {
+    let how = if write == Write::ZeroCopy { "without a copy" } else { "copied" };
+    format!("{}, {how}/{size}", sockets.name())
 }
 
 /// Everyone who serves, those of Margay last.
@@ -89,6 +99,17 @@ fn plan(which: &[Sockets], quick: bool) -> Plan {
         let kind = Kind::margay(Over::Socket(sockets), 64);
         list.add(&format!("{}/round trip", sockets.name()), 64, kind, |kind| effort.round_trip(kind));
     }
+    let mut one_way = Turns::new(if quick { 3 } else { 9 });
+    for size in BULK {
+        for &sockets in which {
+            for write in [Write::Buffer, Write::ZeroCopy] {
+                let over = Over::Socket(sockets);
+                let kind = Kind::Margay(MargayUse { over, size, read: Read::Copy, write, wait: Wait::Poll });
+                let key = bulk(sockets, write, size);
+                one_way.items.push(Item { key, size, kind, pattern: effort.one_way(kind) });
+            }
+        }
+    }
     let Crowd { open, working } = if quick { CROWD_QUICK } else { CROWD };
     let mut crowds = Turns { fresh: true, ..Turns::new(if quick { 1 } else { 5 }) };
     for server in servers(which) {
@@ -111,7 +132,7 @@ fn plan(which: &[Sockets], quick: bool) -> Plan {
             milliseconds,
         });
     }
-    Plan(vec![list, crowds, idle])
+    Plan(vec![list, one_way, crowds, idle])
 }
 
 fn timed(which: &[Sockets]) -> Vec<(&'static str, &'static str)> {

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a run over kernel sockets has measured, for people.
 
-use super::{BY_HAND, point, points, servers};
+use super::{BULK, BY_HAND, bulk, point, points, servers};
 use crate::bench::Run;
 use crate::bench::plan::{Goal, Of, Told};
 use crate::bench::report::{goals, judge, percentiles};
-use crate::channel::{ALLOCATIONS, CONNECTIONS, SYSTEM_CALLS, Server, Sockets};
+use crate::bench::stats::Series;
+use crate::channel::{ALLOCATIONS, CONNECTIONS, SYSTEM_CALLS, Server, Sockets, Write as Pushed};
 use crate::{table, units};
 use anyhow::Result;
 use std::fmt::Write;
@@ -24,6 +25,11 @@ pub fn body(run: &Run) -> Result<String> {
     writeln!(text, "{}\n", costs(run, &which))?;
     writeln!(text, "Round trip of 64 B on one connection, timed one by one\n")?;
     writeln!(text, "{}\n", percentiles(run))?;
+    writeln!(
+        text,
+        "One way over loopback, each push completed before the next: a copy by the kernel, and none (`zero_copy`)\n"
+    )?;
+    writeln!(text, "{}\n", without_a_copy(run, &which))?;
     let crowd = |name: &str| {
         let series = run.get(&format!("epoll/{name}/64"));
         series.and_then(|series| series.fact(CONNECTIONS)).unwrap_or_default()
@@ -101,6 +107,32 @@ fn costs(run: &Run, which: &[Sockets]) -> String {
         row.extend(BY_HAND.map(|server| fact(server, SYSTEM_CALLS)));
         row.extend(which.iter().map(|&sockets| fact(Server::Margay(sockets), SYSTEM_CALLS)));
         row.extend(which.iter().map(|&sockets| fact(Server::Margay(sockets), ALLOCATIONS)));
+        table.add_row(row);
+    }
+    table.trim_fmt()
+}
+
+fn without_a_copy(run: &Run, which: &[Sockets]) -> String {
+    let mut header = vec![""];
+    for sockets in which {
+        header.extend(match sockets {
+            Sockets::Catcollar => ["catcollar, copied", "without", "ratio"],
+            _ => ["catnap, copied", "without", "ratio"],
+        });
+    }
+    let mut table = table::new(&header, 1);
+    for size in BULK {
+        let mut row = vec![units::size(size)];
+        for &sockets in which {
+            let time = |write| run.get(&bulk(sockets, write, size)).map(Series::median);
+            let (copied, without) = (time(Pushed::Buffer), time(Pushed::ZeroCopy));
+            let told =
+                |time: Option<f64>| time.map_or_else(String::new, |time| units::bandwidth(size as f64 * 1e9 / time));
+            row.extend([told(copied), told(without)]);
+            row.push(
+                copied.zip(without).map_or_else(String::new, |(copied, without)| format!("{:.2}", copied / without)),
+            );
+        }
         table.add_row(row);
     }
     table.trim_fmt()
