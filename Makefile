@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench fuzz miri loom install doc clean
+.PHONY: help setup run test lint bench sim fuzz miri loom install doc clean
 
 help:  ## show these names
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -22,10 +22,14 @@ test: setup ## every test: unit, property, model, paired processes, C
 lint: setup ## format, clippy, documentation, and the house rules
 	@scripts/lint
 
-bench: setup ## measure pipes and sockets against the limits of this machine
+bench: setup ## measure pipes, sockets and the network stack against the limits of this machine
 	cargo run --release --bin margay -- bench catmem
 	cargo run --release --bin margay -- bench catloop
 	cargo run --release --bin margay -- bench catcollar catnap
+	cargo run --release --bin margay -- bench network
+
+sim: setup ## TCP in 100,000 simulated networks (MARGAY_SIM_SEEDS), optimised
+	@scripts/sim
 
 fuzz: setup ## fuzz every target for FUZZ_SECONDS (60) each; needs nightly and cargo-fuzz
 	@scripts/fuzz

@@ -12,17 +12,18 @@ use std::path::Path;
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 /// Each crate of the workspace, and which others of it that crate may use.
-const ALLOWED: [(&str, &[&str]); 11] = [
+const ALLOWED: [(&str, &[&str]); 12] = [
     ("margay", &["runtime", "catmem", "catloop", "catnap", "catcollar", "catnip", "catmint", "baselines"]),
-    // What the command measures against; no library code uses it.
-    ("baselines", &[]),
+    // What the command measures against, and the stack beside it; no library code uses it.
+    ("baselines", &["network", "runtime"]),
     ("catloop", &["runtime", "catmem"]),
     ("catmem", &["runtime"]),
     ("catnap", &["runtime", "kernel"]),
     ("catcollar", &["runtime", "kernel"]),
     ("kernel", &["runtime"]),
     ("catmint", &["runtime"]),
-    ("catnip", &["runtime", "network"]),
+    ("catnip", &["runtime", "network", "dpdk-sys"]),
+    ("dpdk-sys", &[]),
     ("network", &["runtime"]),
     ("runtime", &[]),
 ];
@@ -98,6 +99,7 @@ fn the_table_itself_has_no_circle() {
         "kernel",
         "network",
         "runtime",
+        "dpdk-sys",
     ];
     let rank = |name: &str| order.iter().position(|n| *n == name).expect("every crate of the table has a rank");
     for (name, may) in ALLOWED {

@@ -117,6 +117,87 @@ fn rings_need_no_right_and_little_locked_memory() {
     unsafe { within("rings_need_no_right_and_little_locked_memory", case, || forbid::give_up_rights(1 << 20)) };
 }
 
+/// Bytes that the processes of the next test may lock, and of the message that they push: far more.
+const LOCKED: u64 = 1 << 20;
+const LONG: usize = 12 << 20;
+
+/// Pushes a long message without a copy, as far as that is allowed, to a client that reads it late; the rest of it is copied.
+fn pushes_a_long_message(libos: &str) {
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = config(libos, &directory);
+    config.catnap.zero_copy = Some(4096);
+    config.catcollar.zero_copy = Some(4096);
+    let mut libos = LibOs::new(&config).unwrap();
+    let listening = libos.socket(Domain::V4, Kind::Stream).unwrap();
+    libos.bind(listening, "127.0.0.1:0".parse().unwrap()).unwrap();
+    libos.listen(listening, 4).unwrap();
+    let address: SocketAddr = libos.local_address(listening).unwrap();
+    let client = std::thread::spawn(move || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(LIMIT).unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+        let mut all = Vec::new();
+        stream.read_to_end(&mut all).unwrap();
+        all
+    });
+    let accepting = libos.accept(listening).unwrap();
+    let served = libos.wait(accepting, LIMIT).unwrap().accepted().unwrap();
+    let message: Vec<u8> = (0..LONG).map(|index| (index % 251) as u8).collect();
+    // In one piece and in several.
+    let mut parts = margay::Sga::new();
+    for part in message.chunks(LONG / 5) {
+        let mut buf = libos.alloc(part.len()).unwrap();
+        buf.get_mut().unwrap().copy_from_slice(part);
+        parts.push_back(buf).unwrap();
+    }
+    let pushes = [libos.push(served, &message[..]).unwrap(), libos.push(served, parts).unwrap()];
+    for pushed in pushes {
+        libos.wait(pushed, LIMIT).unwrap().ok().unwrap();
+    }
+    let closed = libos.close(served).unwrap();
+    libos.wait(closed, LIMIT).unwrap().ok().unwrap();
+    while !client.is_finished() {
+        // What it has not read yet is sent meanwhile.
+        libos.poll();
+    }
+    let all = client.join().unwrap();
+    assert!(all == [&message[..], &message[..]].concat(), "{} bytes have come", all.len());
+}
+
+#[test]
+fn more_than_may_be_locked_is_copied() {
+    let case = || {
+        let bits = std::fs::read_to_string("/proc/self/status").unwrap();
+        assert!(bits.contains("CapEff:\t0000000000000000\n"), "{bits}");
+        assert_eq!(rustix::process::getrlimit(rustix::process::Resource::Memlock).current, Some(LOCKED));
+        pushes_a_long_message("catcollar");
+        pushes_a_long_message("catnap");
+    };
+    // SAFETY: it makes system calls, and touches nothing.
+    unsafe { within("more_than_may_be_locked_is_copied", case, || forbid::give_up_rights(LOCKED)) };
+}
+
+/// A socket that cannot be watched does not listen: nobody connects to where nobody would ever hear of it.
+#[test]
+fn what_cannot_be_watched_does_not_listen() {
+    let case = || {
+        let directory = tempfile::tempdir().unwrap();
+        let mut libos = LibOs::new(&config("catnap", &directory)).unwrap();
+        let socket = libos.socket(Domain::V4, Kind::Stream).unwrap();
+        libos.bind(socket, "127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = libos.local_address(socket).unwrap();
+        // As with `fs.epoll.max_user_watches` used up; this thread alone.
+        forbid::install(&mut forbid::filter(libc::SYS_epoll_ctl, libc::ENOSPC)).unwrap();
+        for _ in 0..2 {
+            assert_eq!(libos.listen(socket, 4).unwrap_err().errno(), Errno::NOSPC);
+        }
+        let refused = TcpStream::connect_timeout(&address, Duration::from_secs(20)).unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    };
+    // SAFETY: nothing is done there.
+    unsafe { within("what_cannot_be_watched_does_not_listen", case, || Ok(())) };
+}
+
 #[test]
 fn a_ring_that_is_forbidden_falls_back() {
     without(libc::SYS_io_uring_setup, Errno::PERM, "a_ring_that_is_forbidden_falls_back", || {

@@ -201,6 +201,7 @@ static void options(void)
         {SOL_SOCKET, SO_ERROR, 1, ENOPROTOOPT, "SO_ERROR"},
         {SOL_SOCKET, 9999, 1, ENOPROTOOPT, "an option that nobody knows"},
         {-1, SO_LINGER, 1, ENOPROTOOPT, "a level that nobody knows"},
+        {IPPROTO_IP, IP_TTL, 1, ENOPROTOOPT, "IP_TTL"},
     };
     int qd = make_socket(AF_INET, SOCK_STREAM);
     for (size_t i = 0; i < sizeof OPTIONS / sizeof *OPTIONS; i++) {
@@ -464,6 +465,84 @@ static void ipv6_names(void)
     CHECK(demi_close(server) == 0 && demi_close(client) == 0, "close of the datagram sockets");
 }
 
+/* TCP_INFO: of a back end without TCP, and of the kernel's. */
+static void information(bool has_tcp)
+{
+    struct tcp_info info;
+    unsigned char room[1024];
+    int qd = -1;
+    CHECK_ERRNO(demi_socket(&qd, AF_INET, SOCK_STREAM, 0), 0, "socket");
+    socklen_t length = sizeof info;
+    memset(&info, 0xff, sizeof info);
+    int expected = has_tcp ? 0 : EOPNOTSUPP;
+    CHECK_ERRNO(demi_getsockopt(qd, IPPROTO_TCP, TCP_INFO, &info, &length), expected, "getsockopt of TCP_INFO");
+    CHECK(length == sizeof info && info.tcpi_state == (has_tcp ? TCP_CLOSE : 0xff), "tells the state");
+    length = 1;
+    CHECK_ERRNO(demi_getsockopt(qd, IPPROTO_TCP, TCP_INFO, &info, &length), expected, "of its first byte");
+    CHECK(length == 1, "gives as much as there is room for");
+    length = sizeof room;
+    CHECK_ERRNO(demi_getsockopt(qd, IPPROTO_TCP, TCP_INFO, room, &length), expected, "into more room than it needs");
+    CHECK(!has_tcp || (length > sizeof info && length < sizeof room), "and says how long it is");
+    length = sizeof info;
+    CHECK_ERRNO(demi_setsockopt(qd, IPPROTO_TCP, TCP_INFO, &info, length), ENOPROTOOPT, "setsockopt of TCP_INFO");
+    CHECK_ERRNO(demi_close(qd), 0, "close");
+    CHECK_ERRNO(demi_socket(&qd, AF_INET, SOCK_DGRAM, 0), 0, "socket");
+    CHECK_ERRNO(demi_getsockopt(qd, IPPROTO_TCP, TCP_INFO, &info, &length), has_tcp ? ENOPROTOOPT : EOPNOTSUPP,
+                "TCP_INFO of a datagram socket");
+    CHECK_ERRNO(demi_close(qd), 0, "close");
+}
+
+/* Multicast: groups of a back end that has none, and of the kernel's; what is sent to one comes back by loopback. */
+static void groups(bool has_groups)
+{
+    struct ip_mreqn request = {.imr_multiaddr.s_addr = inet_addr("239.192.77.2"), .imr_address.s_addr = htonl(INADDR_LOOPBACK)};
+    struct ipv6_mreq request6 = {.ipv6mr_interface = 1};
+    int qd = -1;
+    CHECK_ERRNO(demi_socket(&qd, AF_INET, SOCK_DGRAM, 0), 0, "socket");
+    int expected = has_groups ? 0 : EOPNOTSUPP;
+    CHECK_ERRNO(demi_setsockopt(qd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &request, 7), EINVAL, "half a struct ip_mreq");
+    CHECK_ERRNO(demi_setsockopt(qd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &request, sizeof(struct ip_mreq)), expected, "joining");
+    CHECK_ERRNO(demi_setsockopt(qd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &request, sizeof request), has_groups ? EADDRINUSE : EOPNOTSUPP,
+                "joining again");
+    CHECK_ERRNO(demi_setsockopt(qd, IPPROTO_IP, IP_DROP_MEMBERSHIP, &request, sizeof request), expected, "leaving");
+    CHECK_ERRNO(demi_setsockopt(qd, IPPROTO_IP, IP_DROP_MEMBERSHIP, &request, sizeof request),
+                has_groups ? EADDRNOTAVAIL : EOPNOTSUPP, "leaving again");
+    request.imr_ifindex = 1;
+    CHECK_ERRNO(demi_setsockopt(qd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &request, sizeof request), expected, "joining by an index");
+    request.imr_multiaddr.s_addr = htonl(INADDR_LOOPBACK);
+    CHECK_ERRNO(demi_setsockopt(qd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &request, sizeof request), EINVAL, "joining what is no group");
+    socklen_t length = sizeof request;
+    CHECK_ERRNO(demi_getsockopt(qd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &request, &length), ENOPROTOOPT, "a membership is not read");
+    unsigned char hops = 7;
+    int value = 0;
+    length = sizeof value;
+    CHECK_ERRNO(demi_setsockopt(qd, IPPROTO_IP, IP_MULTICAST_TTL, &hops, sizeof hops), 0, "hops as an unsigned char");
+    CHECK_ERRNO(demi_getsockopt(qd, IPPROTO_IP, IP_MULTICAST_TTL, &value, &length), 0, "hops");
+    CHECK(value == 7 && length == sizeof value, "gives what was set");
+    value = -1;
+    CHECK_ERRNO(demi_setsockopt(qd, IPPROTO_IP, IP_MULTICAST_TTL, &value, sizeof value), 0, "the first value again");
+    CHECK_ERRNO(demi_getsockopt(qd, IPPROTO_IP, IP_MULTICAST_TTL, &value, &length), 0, "hops");
+    CHECK(value == 1, "which is 1");
+    value = 256;
+    CHECK_ERRNO(demi_setsockopt(qd, IPPROTO_IP, IP_MULTICAST_TTL, &value, sizeof value), EINVAL, "too many hops");
+    value = 0;
+    CHECK_ERRNO(demi_setsockopt(qd, IPPROTO_IP, IP_MULTICAST_LOOP, &value, sizeof value), 0, "no loop");
+    value = 1;
+    CHECK_ERRNO(demi_getsockopt(qd, IPPROTO_IP, IP_MULTICAST_LOOP, &value, &length), 0, "whether there is a loop");
+    CHECK(value == 0, "there is none");
+    CHECK_ERRNO(demi_close(qd), 0, "close");
+
+    CHECK_ERRNO(demi_socket(&qd, AF_INET6, SOCK_DGRAM, 0), 0, "socket");
+    CHECK(inet_pton(AF_INET6, "ff11::4d:2", &request6.ipv6mr_multiaddr) == 1, "it is an address");
+    CHECK_ERRNO(demi_setsockopt(qd, IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP, &request6, sizeof request6 - 1), EINVAL,
+                "half a struct ipv6_mreq");
+    CHECK_ERRNO(demi_setsockopt(qd, IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP, &request6, sizeof request6), expected, "joining");
+    CHECK_ERRNO(demi_setsockopt(qd, IPPROTO_IPV6, IPV6_DROP_MEMBERSHIP, &request6, sizeof request6), expected, "leaving");
+    value = 3;
+    CHECK_ERRNO(demi_setsockopt(qd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, &value, sizeof value), 0, "hops");
+    CHECK_ERRNO(demi_close(qd), 0, "close");
+}
+
 int main(void)
 {
     support_begin();
@@ -475,6 +554,13 @@ int main(void)
     stream_states();
     datagram_states();
     ipv6_names();
+    information(false);
+    groups(false);
+    CHECK_ERRNO(margay_fini(), 0, "fini");
+    setenv("LIBOS", "catnap", 1);
+    CHECK_ERRNO(demi_init(NULL), 0, "init with catnap");
+    information(true);
+    groups(true);
     CHECK_ERRNO(margay_fini(), 0, "fini");
     CHECK(support_end() == 0, "nothing is left in the runtime directory");
     return check_done();

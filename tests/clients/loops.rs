@@ -2,9 +2,9 @@
 //! What the loop of the servers must hold to, on every back end: bytes in any pieces, bounds, and peers that are slow,
 //! silent, rude or gone.
 
+use crate::hosts;
 use crate::margay_client::Client;
 use crate::programs::build::Language::Rust;
-use crate::programs::stage::Stage;
 use crate::tools::noise;
 use crate::web::{BIG, MIDDLE, Web};
 use margay::SocketOption;
@@ -17,7 +17,7 @@ const GET: &[u8] = b"GET /hello.txt HTTP/1.1\r\nHost: h\r\n\r\n";
 
 pub fn requests_in_single_bytes_and_in_one_piece(libos: &'static str) {
     let web = Web::new(libos);
-    let mut client = Client::new(&web.stage, libos, &web.place);
+    let mut client = Client::new(&web.stage, &web.place);
     let requests = [GET, b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc", GET, b"nonsense\r\n"].concat();
     for piece in [1, 7, requests.len()] {
         let mut link = client.connect();
@@ -36,24 +36,12 @@ pub fn requests_in_single_bytes_and_in_one_piece(libos: &'static str) {
 }
 
 pub fn values_of_all_sizes(libos: &'static str) {
-    let stage = Stage::new(libos);
-    let mut server = stage.start(Rust, "kv-server", &["--server", "127.0.0.1:0", "--connections", "1"]);
+    let stage = hosts::stage(libos);
+    let mut server = stage.start(Rust, "kv-server", &["--server", &stage.any_port(), "--connections", "1"]);
     let place = server.place();
-    let mut client = Client::new(&stage, libos, &place);
+    let mut client = Client::new(&stage, &place);
     let mut link = client.connect();
-    for len in [0, 1, 1000, 65_536, 1 << 20] {
-        let value = noise(len);
-        let head = format!("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n${len}\r\n");
-        client.send(&link, &[head.as_bytes(), &value, b"\r\nGET k\r\n"].concat());
-        assert_eq!(client.line(&mut link), "+OK");
-        assert_eq!(client.line(&mut link), format!("${len}"));
-        assert!(client.take(&mut link, len) == value && client.line(&mut link).is_empty(), "{len} bytes");
-    }
-    // A pipeline is answered in its order.
-    client.send(&link, "INCR n\r\n".repeat(5000).as_bytes());
-    for number in 1..=5000 {
-        assert_eq!(client.line(&mut link), format!(":{number}"));
-    }
+    client.keep_values(&mut link);
     // More replies than may be on their way at once: 100 of 1 MiB.
     client.send(&link, "GET k\r\n".repeat(100).as_bytes());
     client.rest_for(Duration::from_millis(100));
@@ -73,7 +61,7 @@ pub fn values_of_all_sizes(libos: &'static str) {
 
 pub fn replies_that_nobody_reads_are_not_made(libos: &'static str) {
     let web = Web::new(libos);
-    let mut client = Client::new(&web.stage, libos, &web.place);
+    let mut client = Client::new(&web.stage, &web.place);
     // Together they ask for more than twenty gigabytes.
     let mut deaf: Vec<_> = (0..16).map(|_| client.connect()).collect();
     let ask = "GET /big.bin HTTP/1.1\r\nHost: h\r\n\r\n".repeat(50);
@@ -111,7 +99,7 @@ pub fn many_connections(libos: &'static str) {
     const MANY: usize = 1000;
     allow_descriptors();
     let web = Web::new(libos);
-    let mut client = Client::new(&web.stage, libos, &web.place);
+    let mut client = Client::new(&web.stage, &web.place);
     let mut links: Vec<_> = (0..MANY).map(|_| client.connect()).collect();
     for _ in 0..3 {
         for link in &links {
@@ -128,8 +116,8 @@ pub fn many_connections(libos: &'static str) {
 }
 
 pub fn no_more_connections_than_allowed(libos: &'static str) {
-    let web = Web::with(libos, "127.0.0.1:0", &["--clients", "2"]);
-    let mut client = Client::new(&web.stage, libos, &web.place);
+    let web = Web::with(libos, &["--clients", "2"]);
+    let mut client = Client::new(&web.stage, &web.place);
     let mut links: Vec<_> = (0..3).map(|_| client.connect()).collect();
     for link in &mut links[..2] {
         client.send(link, GET);
@@ -147,8 +135,8 @@ pub fn no_more_connections_than_allowed(libos: &'static str) {
 }
 
 pub fn slow_senders_are_told_and_closed(libos: &'static str) {
-    let web = Web::with(libos, "127.0.0.1:0", &["--idle", "1"]);
-    let mut client = Client::new(&web.stage, libos, &web.place);
+    let web = Web::with(libos, &["--idle", "1"]);
+    let mut client = Client::new(&web.stage, &web.place);
     let mut link = client.connect();
     // A byte now and then does not keep a request alive.
     let told = (0..200).any(|number| {
@@ -164,8 +152,8 @@ pub fn slow_senders_are_told_and_closed(libos: &'static str) {
 }
 
 pub fn silent_connections_are_closed(libos: &'static str) {
-    let web = Web::with(libos, "127.0.0.1:0", &["--idle", "1"]);
-    let mut client = Client::new(&web.stage, libos, &web.place);
+    let web = Web::with(libos, &["--idle", "1"]);
+    let mut client = Client::new(&web.stage, &web.place);
     let mut silent = client.connect();
     let mut done = client.connect();
     client.send(&done, GET);
@@ -193,12 +181,10 @@ pub fn noise_and_broken_connections_harm_nobody(libos: &'static str) {
     };
     let noise = noise(10_000);
     let web = Web::new(libos);
-    let stage = Stage::new(libos);
-    let mut server = stage.start(Rust, "kv-server", &["--server", "127.0.0.1:0"]);
-    let place = server.place();
-    for (number, mut client) in
-        [Client::new(&web.stage, libos, &web.place), Client::new(&stage, libos, &place)].into_iter().enumerate()
-    {
+    let stage = &web.stage;
+    let mut server = stage.start(Rust, "kv-server", &["--server", &stage.any_port()]);
+    let places = [web.place.clone(), server.place()];
+    for (number, mut client) in places.iter().map(|place| Client::new(stage, place)).enumerate() {
         let web = number == 0;
         let right: &[u8] = if web { b"GET /middle.bin HTTP/1.1\r\nHost: h\r\n\r\n" } else { b"*1\r\n$4\r\nPING\r\n" };
         let mut good = client.connect();
@@ -232,21 +218,23 @@ pub fn noise_and_broken_connections_harm_nobody(libos: &'static str) {
         }
         client.close(good);
     }
+    let said = server.stop();
+    assert!(said.contains(" connections, 0 too slow"), "{said}");
     // Whoever has gone again before he was accepted may have been passed over.
     let [_, connections, late] = web.stop(());
     assert!((50..=101).contains(&connections) && late == 0, "{connections} connections, {late} late");
-    let said = server.stop();
-    assert!(said.contains(" connections, 0 too slow"), "{said}");
 }
 
 pub fn a_signal_ends_the_server(libos: &'static str) {
     let web = Web::new(libos);
-    let mut client = Client::new(&web.stage, libos, &web.place);
+    let mut client = Client::new(&web.stage, &web.place);
     let mut links: Vec<_> = (0..3).map(|_| client.connect()).collect();
     client.send(&links[0], GET);
     assert_eq!(client.reply(&mut links[0]).0, 200);
     client.send(&links[1], b"GET / HT");
     client.send(&links[2], "GET /big.bin HTTP/1.1\r\nHost: h\r\n\r\n".repeat(5).as_bytes());
+    // It was accepted as the last one, so that all are.
+    assert_eq!(client.reply(&mut links[2]).0, 200);
     // So many are served, whatever the others do; and then it ends with all of them open.
     let [requests, connections, _] = web.stop(client);
     assert!(requests >= 2 && connections == 3, "{requests} requests, {connections} connections");

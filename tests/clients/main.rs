@@ -1,21 +1,30 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The servers among the examples, and their clients: those that people have installed (curl, netcat, socat, redis-cli,
-//! redis-benchmark, wrk) on the back ends of kernel sockets, and Margay itself on every back end for sockets.
+//! redis-benchmark, wrk) on the back ends of kernel sockets and on a network stack of our own, with the kernel as the other host; and Margay
+//! itself on every back end for sockets.
 //!
-//! - `tools`: running them. - `margay_client`: a client on Margay's own API. - `web`, `curl`, `netcat`, `redis`, `wrk`: one
-//!   server and one kind of client each. - `loops`: the servers' loop: many connections, slow ones, broken ones.
+//! - `tools`: running them. - `hosts`, `wires`, `harness`: networks of a test's own. - `margay_client`: a client on Margay's own API. - `web`,
+//!   `curl`, `netcat`, `redis`, `wrk`: one server and one kind of client each. - `loops`: the servers' loop: many connections, slow ones,
+//!   broken ones. - `servers_of_others`: nginx and redis-server.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test ends where it cannot go on")]
 
 mod curl;
+#[path = "../common/harness/mod.rs"]
+mod harness;
+#[path = "../common/hosts.rs"]
+mod hosts;
 mod loops;
 mod margay_client;
 mod netcat;
 #[path = "../common/programs/mod.rs"]
 mod programs;
 mod redis;
+mod servers_of_others;
 mod tools;
 mod web;
+#[path = "../common/wires.rs"]
+mod wires;
 mod wrk;
 
 /// The tests of a module on some back ends; a test that needs programs of others names them.
@@ -28,8 +37,9 @@ macro_rules! on {
             $(mod $module {
                 $(#[test]
                 fn $test() {
-                    if crate::programs::build::has(concat!(module_path!(), "::", stringify!($test)), &[$($($tool),+)?]) {
-                        crate::$module::$test(stringify!($libos));
+                    let (libos, test) = (stringify!($libos), concat!(module_path!(), "::", stringify!($test)));
+                    if crate::programs::build::has(test, &[$($($tool),+)?]) && crate::hosts::ready_with_the_kernel(libos, test) {
+                        crate::$module::$test(libos);
                     }
                 })+
             })+
@@ -51,8 +61,22 @@ on!(catloop catnap catcollar: {
     },
 });
 
+// Replies that nobody reads lie in the kernel's memory elsewhere; in a stack of our own they lie in ours, of which there is less.
+on!(catnip_packet: {
+    loops: {
+        requests_in_single_bytes_and_in_one_piece,
+        values_of_all_sizes,
+        many_connections,
+        no_more_connections_than_allowed,
+        slow_senders_are_told_and_closed,
+        silent_connections_are_closed,
+        noise_and_broken_connections_harm_nobody,
+        a_signal_ends_the_server,
+    },
+});
+
 mod programs_of_others {
-    on!(catnap catcollar: {
+    on!(catnap catcollar catnip_packet: {
         curl: {
             files_and_heads ["curl"],
             one_connection_for_many_files ["curl"],
@@ -83,6 +107,38 @@ mod programs_of_others {
         wrk: {
             small_files ["wrk"],
             larger_files ["wrk"],
+        },
+        servers_of_others: {
+            nginx_gives_files ["nginx"],
+            nginx_takes_files ["nginx"],
+            nginx_serves_many_at_once ["nginx"],
+            redis_server_keeps_values ["redis-server"],
+            redis_server_tells_its_subscribers ["redis-server"],
+        },
+    });
+
+    // What differs by the wire: long transfers both ways, with frames that stand for many.
+    on!(catnip_tap: {
+        curl: {
+            big_files ["curl"],
+            versions_and_families ["curl"],
+        },
+        netcat: {
+            half_closed_requests ["nc" "socat"],
+            streams_to_and_from_others ["nc"],
+            udp_through_both ["nc" "socat"],
+        },
+        redis: {
+            benchmark_of_pipelines ["redis-benchmark" "redis-cli"],
+            benchmark_of_large_values ["redis-benchmark" "redis-cli"],
+        },
+        wrk: {
+            larger_files ["wrk"],
+        },
+        servers_of_others: {
+            nginx_gives_files ["nginx"],
+            nginx_takes_files ["nginx"],
+            redis_server_keeps_values ["redis-server"],
         },
     });
 }

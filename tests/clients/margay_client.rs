@@ -2,12 +2,17 @@
 //! A client on Margay's own API: many connections of one LibOs, and bytes that are sent exactly as they are given.
 
 use crate::programs::stage::Stage;
-use margay::{Config, Domain, Errno, Kind, LibOs, Outcome, Qd, Qt};
+use crate::tools::noise;
+use margay::{Config, Domain, Errno, Error, Kind, LibOs, Outcome, Qd, Qt, TcpInfo};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 /// The limit of each wait; far beyond what any takes.
 const LIMIT: Option<Duration> = Some(Duration::from_secs(30));
+
+/// How often, and after what pauses, one that is being started is tried.
+const TRIES: u32 = 400;
+const PAUSE: Duration = Duration::from_millis(50);
 
 pub struct Client {
     pub libos: LibOs,
@@ -22,19 +27,49 @@ pub struct Link {
 }
 
 impl Client {
-    /// A client in the same directory as the server at `place`.
-    pub fn new(stage: &Stage, libos: &'static str, place: &str) -> Self {
-        let mut config = Config { libos: Some(libos.to_owned()), ..Config::default() };
-        config.catmem.directory = Some(stage.directory());
-        Self { libos: LibOs::new(&config).unwrap(), to: place.parse().unwrap() }
+    /// A client of a server of this stage: on the same back end, or of the kernel if the server is a host of its own.
+    pub fn new(stage: &Stage, place: &str) -> Self {
+        Self::with(&stage.client_config(), place)
+    }
+
+    /// A client on the stage's own back end, of whoever is at this place.
+    pub fn on_stage(stage: &Stage, place: &str) -> Self {
+        Self::with(&stage.own_config(), place)
+    }
+
+    fn with(config: &Config, place: &str) -> Self {
+        Self { libos: LibOs::new(config).unwrap(), to: place.parse().unwrap() }
     }
 
     #[track_caller]
     pub fn connect(&mut self) -> Link {
+        self.try_to_connect().unwrap()
+    }
+
+    /// A connection to a server that may have only just been started.
+    #[track_caller]
+    pub fn reach(&mut self) -> Link {
+        for _ in 0..TRIES {
+            match self.try_to_connect() {
+                Ok(link) => return link,
+                Err(error) => assert_eq!(error.errno(), Errno::CONNREFUSED),
+            }
+            self.rest_for(PAUSE);
+        }
+        panic!("nobody is at {}", self.to);
+    }
+
+    fn try_to_connect(&mut self) -> Result<Link, Error> {
         let qd = self.libos.socket(Domain::of(&self.to), Kind::Stream).unwrap();
         let connecting = self.libos.connect(qd, self.to).unwrap();
-        self.libos.wait(connecting, LIMIT).unwrap().ok().unwrap();
-        Link { qd, come: Vec::new(), popping: None }
+        let link = Link { qd, come: Vec::new(), popping: None };
+        match self.libos.wait(connecting, LIMIT).unwrap().outcome {
+            Outcome::Failed(error) => {
+                self.close(link);
+                Err(error)
+            }
+            _ => Ok(link),
+        }
     }
 
     /// Pushes bytes and waits until they are taken.
@@ -66,6 +101,12 @@ impl Client {
         }
     }
 
+    /// How a connection fares.
+    #[track_caller]
+    pub fn info(&mut self, link: &Link) -> TcpInfo {
+        self.libos.tcp_info(link.qd).unwrap()
+    }
+
     /// Everything up to the end of the connection.
     #[track_caller]
     pub fn rest(&mut self, link: &mut Link) -> Vec<u8> {
@@ -92,6 +133,24 @@ impl Client {
                 return String::from_utf8(line[..end].to_vec()).unwrap();
             }
             assert!(self.receive(link, LIMIT), "no line came: {:?}", String::from_utf8_lossy(&link.come));
+        }
+    }
+
+    /// Values of all sizes and a pipeline, with a server that speaks as Redis does. Leaves 1 MiB under `k`.
+    #[track_caller]
+    pub fn keep_values(&mut self, link: &mut Link) {
+        for len in [0, 1, 1000, 65_536, 1 << 20] {
+            let value = noise(len);
+            let head = format!("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n${len}\r\n");
+            self.send(link, &[head.as_bytes(), &value, b"\r\nGET k\r\n"].concat());
+            assert_eq!(self.line(link), "+OK");
+            assert_eq!(self.line(link), format!("${len}"));
+            assert!(self.take(link, len) == value && self.line(link).is_empty(), "{len} bytes");
+        }
+        // A pipeline is answered in its order.
+        self.send(link, "INCR n\r\n".repeat(5000).as_bytes());
+        for number in 1..=5000 {
+            assert_eq!(self.line(link), format!(":{number}"));
         }
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! netcat and socat: bytes as they are, over TCP and UDP, in both directions.
 
+use crate::hosts;
 use crate::programs::build::Language::Rust;
 use crate::programs::free_port;
 use crate::programs::stage::{Running, Stage};
@@ -71,10 +72,10 @@ pub fn half_closed_requests(libos: &'static str) {
 }
 
 pub fn tcp_echo_through_both(libos: &'static str) {
-    let stage = Stage::new(libos);
+    let stage = hosts::stage(libos);
     let bytes = noise(1 << 20);
     for number in 0..4 {
-        let mut server = echo(&stage, "127.0.0.1:0");
+        let mut server = echo(&stage, &stage.any_port());
         let place = server.place();
         let (input, sent) = match number {
             0 | 1 => (Input::Whole(&bytes), &bytes[..]),
@@ -88,11 +89,11 @@ pub fn tcp_echo_through_both(libos: &'static str) {
 }
 
 pub fn echo_of_others(libos: &'static str) {
-    let stage = Stage::new(libos);
-    let port = free_port();
-    let listening = format!("TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork");
+    let stage = hosts::stage(libos);
+    let (host, port) = (stage.kernel(), free_port());
+    let listening = format!("TCP-LISTEN:{port},bind={host},reuseaddr,fork");
     let echo = Tool::start("socat", &[&listening, "PIPE"]);
-    let place = format!("127.0.0.1:{port}");
+    let place = format!("{host}:{port}");
     let ping = stage.start(Rust, "tcp-ping-pong", &["--client", &place, "--count", "500"]).finish();
     assert!(ping.contains("500 round trips of 64 bytes"), "{ping}");
     let options = ["--client", &place, "--count", "50", "--size", "1000", "--clients", "5"];
@@ -102,17 +103,17 @@ pub fn echo_of_others(libos: &'static str) {
 }
 
 pub fn streams_to_and_from_others(libos: &'static str) {
-    let stage = Stage::new(libos);
+    let stage = hosts::stage(libos);
     // From here to netcat.
-    let port = free_port().to_string();
-    let listening = Tool::start("nc", &["-l", "-w", "20", "127.0.0.1", &port]);
-    let place = format!("127.0.0.1:{port}");
+    let (host, port) = (stage.kernel().to_string(), free_port().to_string());
+    let listening = Tool::start("nc", &["-l", "-w", "20", &host, &port]);
+    let place = format!("{host}:{port}");
     let options = ["--client", &place, "--count", "100", "--size", "50000", "--rate", "0"];
     let said = stage.start(Rust, "tcp-pktgen", &options).finish();
     assert!(said.contains("100 messages of 50000 bytes sent"), "{said}");
     assert_eq!(listening.finish(Input::Open(b"")).bytes.len(), 5_000_000);
     // From netcat to here.
-    let mut dump = stage.start(Rust, "tcp-dump", &["--server", "127.0.0.1:0", "--count", "1"]);
+    let mut dump = stage.start(Rust, "tcp-dump", &["--server", &stage.any_port(), "--count", "1"]);
     let place = dump.place();
     nc(&place, Input::Whole(&noise(3_000_000)));
     let said = dump.finish();
@@ -120,8 +121,8 @@ pub fn streams_to_and_from_others(libos: &'static str) {
 }
 
 pub fn udp_through_both(libos: &'static str) {
-    let stage = Stage::new(libos);
-    let mut server = stage.start(Rust, "udp-echo", &["--server", "127.0.0.1:0", "--clients", "1"]);
+    let stage = hosts::stage(libos);
+    let mut server = stage.start(Rust, "udp-echo", &["--server", &stage.any_port(), "--clients", "1"]);
     let place = server.place();
     let (host, port) = split(&place);
     // It stays open for a while after its input has ended, for the answer to come.
@@ -137,20 +138,20 @@ pub fn udp_through_both(libos: &'static str) {
 }
 
 pub fn udp_echo_of_others(libos: &'static str) {
-    let stage = Stage::new(libos);
-    let port = free_port();
-    let echo = Tool::start("socat", &[&format!("UDP-LISTEN:{port},bind=127.0.0.1"), "PIPE"]);
-    let place = format!("127.0.0.1:{port}");
+    let stage = hosts::stage(libos);
+    let (host, port) = (stage.kernel(), free_port());
+    let echo = Tool::start("socat", &[&format!("UDP-LISTEN:{port},bind={host}"), "PIPE"]);
+    let place = format!("{host}:{port}");
     let said = stage.start(Rust, "udp-ping-pong", &["--client", &place, "--count", "300"]).finish();
     assert!(said.contains("300 round trips of 64 bytes"), "{said}");
     drop(echo);
 }
 
 pub fn ipv6(libos: &'static str) {
-    let stage = Stage::new(libos);
+    let stage = hosts::stage(libos);
     let bytes = noise(100_000);
     for number in 0..2 {
-        let mut server = echo(&stage, "[::1]:0");
+        let mut server = echo(&stage, &stage.any_port_v6());
         let place = server.place();
         let back = if number == 0 {
             nc(&place, Input::Whole(&bytes))
@@ -160,7 +161,7 @@ pub fn ipv6(libos: &'static str) {
         assert!(back == bytes, "{} bytes came back", back.len());
         server.finish();
     }
-    let mut server = stage.start(Rust, "udp-echo", &["--server", "[::1]:0", "--clients", "1"]);
+    let mut server = stage.start(Rust, "udp-echo", &["--server", &stage.any_port_v6(), "--clients", "1"]);
     let place = server.place();
     for message in [&b"a datagram"[..], b"."] {
         let output = run("socat", &["-t", "0.5", "-", &format!("UDP6:{place}")], Input::Whole(message));
@@ -168,9 +169,10 @@ pub fn ipv6(libos: &'static str) {
     }
     server.finish();
     // The wildcard of IPv6 takes both families.
+    let both = stage.next();
     let mut server = echo(&stage, "[::]:0");
     let place = server.place();
     let (_, port) = split(&place);
-    assert_eq!(nc(&format!("127.0.0.1:{port}"), Input::Whole(b"both")), b"both");
+    assert_eq!(nc(&format!("{both}:{port}"), Input::Whole(b"both")), b"both");
     server.finish();
 }

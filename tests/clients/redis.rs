@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! redis-cli(1), redis-benchmark(1) and `kv-server`.
 
+use crate::hosts;
 use crate::programs::build::Language::Rust;
 use crate::programs::stage::{Running, Stage};
 use crate::tools::{Input, noise, run, succeed};
@@ -9,22 +10,29 @@ use std::fmt::Write;
 struct Keys {
     stage: Stage,
     server: Running,
+    host: String,
     port: String,
 }
 
 impl Keys {
     fn new(libos: &'static str) -> Self {
-        let stage = Stage::new(libos);
-        let mut server = stage.start(Rust, "kv-server", &["--server", "127.0.0.1:0"]);
+        let stage = hosts::stage(libos);
+        let mut server = stage.start(Rust, "kv-server", &["--server", &stage.any_port()]);
         let place = server.place();
-        let port = place.rsplit(':').next().expect("a port").to_owned();
-        Self { stage, server, port }
+        let (host, port) = place.rsplit_once(':').expect("a port");
+        let (host, port) = (host.to_owned(), port.to_owned());
+        Self { stage, server, host, port }
+    }
+
+    /// Where it is, as its clients are told.
+    fn place(&self) -> [&str; 4] {
+        ["-h", &self.host, "-p", &self.port]
     }
 
     /// What redis-cli says to one command.
     #[track_caller]
     fn ask(&self, command: &[&str]) -> String {
-        succeed("redis-cli", &[&["-p", &self.port], command].concat()).trim_end().to_owned()
+        succeed("redis-cli", &[&self.place()[..], command].concat()).trim_end().to_owned()
     }
 
     fn stop(self) {
@@ -58,7 +66,7 @@ pub fn commands(libos: &'static str) {
         assert_eq!(keys.ask(&words), reply, "{command}");
     }
     // One connection, many commands; the way people use it.
-    let said = run("redis-cli", &["-p", &keys.port], Input::Whole(b"SET a 1\nINCR a\nGET a\nSET b \"x y\"\nGET b\n"));
+    let said = run("redis-cli", &keys.place(), Input::Whole(b"SET a 1\nINCR a\nGET a\nSET b \"x y\"\nGET b\n"));
     assert_eq!(said.text(), "OK\n2\n2\nOK\nx y\n", "{}", said.errors);
     keys.stop();
 }
@@ -67,14 +75,15 @@ pub fn binary_values(libos: &'static str) {
     let keys = Keys::new(libos);
     for len in [1, 1000, 100_000, 1 << 20] {
         let value = noise(len);
-        let said = run("redis-cli", &["-p", &keys.port, "-x", "SET", "key"], Input::Whole(&value));
+        let said = run("redis-cli", &[&keys.place()[..], &["-x", "SET", "key"]].concat(), Input::Whole(&value));
         assert_eq!(said.text(), "OK\n", "{}", said.errors);
-        let said = run("redis-cli", &["-p", &keys.port, "GET", "key"], Input::Nothing);
+        let said = run("redis-cli", &[&keys.place()[..], &["GET", "key"]].concat(), Input::Nothing);
         // It puts a line end behind what is no terminal's.
         assert!(said.bytes.strip_suffix(b"\n") == Some(&value[..]), "{} of {len} bytes", said.bytes.len());
     }
     // Beyond the bound: told so, and closed; the next one is served.
-    let said = run("redis-cli", &["-p", &keys.port, "-x", "SET", "key"], Input::Whole(&noise((1 << 20) + 1)));
+    let said =
+        run("redis-cli", &[&keys.place()[..], &["-x", "SET", "key"]].concat(), Input::Whole(&noise((1 << 20) + 1)));
     assert!(said.text().contains("invalid bulk length") || said.errors.contains("reset"), "{}", said.text());
     assert_eq!(keys.ask(&["STRLEN", "key"]), "1048576");
     keys.stop();
@@ -89,7 +98,7 @@ pub fn mass_insertion(libos: &'static str) {
         let (key_len, len) = (key.len(), value.len());
         write!(commands, "*3\r\n$3\r\nSET\r\n${key_len}\r\n{key}\r\n${len}\r\n{value}\r\n").expect("text");
     }
-    let said = run("redis-cli", &["-p", &keys.port, "--pipe"], Input::Whole(commands.as_bytes()));
+    let said = run("redis-cli", &[&keys.place()[..], &["--pipe"]].concat(), Input::Whole(commands.as_bytes()));
     assert!(said.text().contains(&format!("errors: 0, replies: {MANY}")), "{}{}", said.text(), said.errors);
     assert_eq!(keys.ask(&["DBSIZE"]), MANY.to_string());
     assert_eq!(keys.ask(&["GET", "key:12345"]), "12345");
@@ -100,8 +109,8 @@ pub fn mass_insertion(libos: &'static str) {
 fn benchmark(libos: &'static str, requests: u64, options: &[&str], size: u64) {
     let keys = Keys::new(libos);
     let (count, size) = (requests.to_string(), size.to_string());
-    let common = ["-p", &keys.port, "-t", "ping,set,get,incr", "-c", "50", "-n", &count, "-d", &size, "--csv"];
-    let said = run("redis-benchmark", &[&common, options].concat(), Input::Nothing);
+    let common = ["-t", "ping,set,get,incr", "-c", "50", "-n", &count, "-d", &size, "--csv"];
+    let said = run("redis-benchmark", &[&keys.place()[..], &common, options].concat(), Input::Nothing);
     assert_eq!((said.code, said.errors.as_str()), (Some(0), ""), "{}", said.text());
     let text = said.text();
     for test in ["PING_INLINE", "PING_MBULK", "SET", "GET", "INCR"] {

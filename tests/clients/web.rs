@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! An `http-server` with files, and what is beside them.
 
+use crate::hosts;
 use crate::programs::build::Language::Rust;
 use crate::programs::stage::{Running, Stage};
 use crate::tools::noise;
@@ -22,10 +23,18 @@ pub struct Web {
 
 impl Web {
     pub fn new(libos: &'static str) -> Self {
-        Self::with(libos, "127.0.0.1:0", &[])
+        Self::with(libos, &[])
     }
 
-    pub fn with(libos: &'static str, at: &str, options: &[&str]) -> Self {
+    pub fn with(libos: &'static str, options: &[&str]) -> Self {
+        Self::at(libos, Stage::any_port, options)
+    }
+
+    pub fn v6(libos: &'static str) -> Self {
+        Self::at(libos, Stage::any_port_v6, &[])
+    }
+
+    fn at(libos: &'static str, at: fn(&Stage) -> String, options: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("root");
         let big = noise(BIG);
@@ -38,7 +47,8 @@ impl Web {
         std::fs::write(root.join("middle.bin"), &big[..MIDDLE]).unwrap();
         std::fs::write(root.join("big.bin"), &big).unwrap();
         std::fs::write(folder.path().join("secret"), "secret").unwrap();
-        let stage = Stage::new(libos);
+        let stage = hosts::stage(libos);
+        let at = &at(&stage);
         let root = root.to_str().expect("a path is text").to_owned();
         let mut server = stage.start(Rust, "http-server", &[&["--server", at, "--root", &root], options].concat());
         let place = server.place();

@@ -3,10 +3,14 @@
 
 #![allow(dead_code, reason = "each test binary takes a part of it")]
 
+use crate::harness::Role;
 use crate::harness::network::{OTHER_V6, SILENT_V4, SILENT_V6, sysctl};
+use crate::wires::Ports;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
+use margay::config::catnip::Wire;
 use margay::{Config, Domain};
+use runtime::limits::XDP_FILL_SHARE;
 
 /// What carries the bytes: from it follows what a connection's other end can know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +21,10 @@ pub enum Carrier {
     /// TCP and UDP of the kernel, `tcp(7)` and `udp(7)`. Whose process dies has closed, as far as its peer can see; who
     /// closes with something unread resets the connection; what a close lingers for is that the peer's kernel has it all.
     Kernel,
+    /// Our own stack, on such a wire. Each role is a host of its own, with addresses of its own.
+    Stack(Wire),
+    /// Both of these: this role's host is the kernel, with its sockets, the others' are our own stack on such a wire.
+    Mixed(Role, Wire),
     /// `unix(7)`: as `Kernel`, but all that was pushed is with the peer at once, so there is nothing to linger for.
     Unix,
 }
@@ -27,6 +35,8 @@ pub struct Backend {
     pub libos: &'static str,
     /// What carries its bytes.
     pub carrier: Carrier,
+    /// What ports of DPDK are, where they do.
+    pub ports: Ports,
     /// The family of the sockets.
     pub domain: Domain,
     /// The address that servers are bound to.
@@ -60,6 +70,7 @@ const FOREIGN_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0
 pub const CATLOOP_V4: Backend = Backend {
     libos: "catloop",
     carrier: Carrier::Memory,
+    ports: Ports::AfPacket,
     domain: Domain::V4,
     host: LOOPBACK_V4,
     other: IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2)),
@@ -134,15 +145,167 @@ pub const CATCOLLAR_V6: Backend = Backend { libos: "catcollar", ..CATNAP_V6 };
 /// Unix-domain sockets by io_uring.
 pub const CATCOLLAR_UNIX: Backend = Backend { libos: "catcollar", ..CATNAP_UNIX };
 
+/// Our own stack over Unix sockets, IPv4.
+pub const CATNIP_SOCKET_V4: Backend = Backend {
+    libos: "catnip",
+    carrier: Carrier::Stack(Wire::Socket),
+    host: IpAddr::V4(Ipv4Addr::new(10, 11, 0, 1)),
+    other: IpAddr::V4(Ipv4Addr::new(10, 11, 0, 11)),
+    // As the kernel has it.
+    beyond_backlog: 1,
+    // What is remembered of thousands of connections takes memory.
+    configure: |config| config.catnip.tcp.time_wait = Duration::from_millis(100),
+    narrow: |config, bytes| {
+        let (tcp, bytes) = (&mut config.catnip.tcp, bytes.max(4096));
+        (tcp.send_buffer, tcp.receive_buffer, tcp.receive_buffer_max) = (bytes, bytes, bytes);
+    },
+    // One try again, twice as long after the first as that was after the beginning.
+    give_up: |config, after| {
+        (config.catnip.tcp.syn_retries, config.catnip.tcp.rto_initial) = (1, after / 2);
+    },
+    ..CATLOOP_V4
+};
+
+/// The same over IPv6.
+pub const CATNIP_SOCKET_V6: Backend = Backend {
+    domain: Domain::V6,
+    host: IpAddr::V6(Ipv6Addr::new(0xfd11, 0, 0, 0, 0, 0, 0, 1)),
+    other: IpAddr::V6(Ipv6Addr::new(0xfd11, 0, 0, 0, 0, 0, 0, 0x11)),
+    foreign: FOREIGN_V6,
+    longest: 65_527,
+    ..CATNIP_SOCKET_V4
+};
+
+/// Over TAP devices, which a bridge of the kernel connects.
+pub const CATNIP_TAP_V4: Backend = Backend { carrier: Carrier::Stack(Wire::Tap), ..CATNIP_SOCKET_V4 };
+
+/// The same over IPv6.
+pub const CATNIP_TAP_V6: Backend = Backend { carrier: Carrier::Stack(Wire::Tap), ..CATNIP_SOCKET_V6 };
+
+/// Over packet sockets, each on its end of a veth pair, whose other ends a bridge connects. Under Demikernel's name for it.
+pub const CATNIP_PACKET_V4: Backend =
+    Backend { libos: "catpowder", carrier: Carrier::Stack(Wire::Packet), ..CATNIP_SOCKET_V4 };
+
+/// The same over IPv6.
+pub const CATNIP_PACKET_V6: Backend =
+    Backend { libos: "catpowder", carrier: Carrier::Stack(Wire::Packet), ..CATNIP_SOCKET_V6 };
+
+/// Over XDP sockets, on the same ends, IPv4.
+pub const CATNIP_XDP_V4: Backend = Backend { carrier: Carrier::Stack(Wire::Xdp), ..CATNIP_SOCKET_V4 };
+
+/// The same over IPv6.
+pub const CATNIP_XDP_V6: Backend = Backend { carrier: Carrier::Stack(Wire::Xdp), ..CATNIP_SOCKET_V6 };
+
+/// Our own stack over ports of DPDK, which are the kernel's interfaces, IPv4.
+pub const CATNIP_DPDK_V4: Backend = Backend { carrier: Carrier::Stack(Wire::Dpdk), ..CATNIP_SOCKET_V4 };
+
+/// The same over IPv6.
+pub const CATNIP_DPDK_V6: Backend = Backend { carrier: Carrier::Stack(Wire::Dpdk), ..CATNIP_SOCKET_V6 };
+
+/// Over shared memory between two processes, IPv4.
+pub const CATNIP_MEMIF_V4: Backend = Backend { ports: Ports::Memif, ..CATNIP_DPDK_V4 };
+
+/// The same over IPv6.
+pub const CATNIP_MEMIF_V6: Backend = Backend { ports: Ports::Memif, ..CATNIP_DPDK_V6 };
+
+/// A server on the kernel's sockets, whose clients are on our own stack, IPv4.
+pub const KERNEL_SERVER_V4: Backend = Backend {
+    carrier: Carrier::Mixed(Role::Server, Wire::Packet),
+    narrow: |config, bytes| {
+        (CATNIP_PACKET_V4.narrow)(config, bytes);
+        (CATNAP_V4.narrow)(config, bytes);
+    },
+    give_up: |config, after| {
+        (CATNIP_PACKET_V4.give_up)(config, after);
+        (CATNAP_V4.give_up)(config, after);
+    },
+    ..CATNIP_PACKET_V4
+};
+
+/// The same over IPv6.
+pub const KERNEL_SERVER_V6: Backend = Backend {
+    carrier: Carrier::Mixed(Role::Server, Wire::Packet),
+    narrow: KERNEL_SERVER_V4.narrow,
+    give_up: KERNEL_SERVER_V4.give_up,
+    ..CATNIP_PACKET_V6
+};
+
+/// A client on the kernel's sockets, whose server is on our own stack, IPv4.
+pub const KERNEL_CLIENT_V4: Backend =
+    Backend { carrier: Carrier::Mixed(Role::Client, Wire::Packet), ..KERNEL_SERVER_V4 };
+
+/// The same over IPv6.
+pub const KERNEL_CLIENT_V6: Backend =
+    Backend { carrier: Carrier::Mixed(Role::Client, Wire::Packet), ..KERNEL_SERVER_V6 };
+
+/// The kernel's sockets as the server of clients on our own stack over XDP sockets, IPv4.
+pub const KERNEL_SERVER_XDP_V4: Backend =
+    Backend { carrier: Carrier::Mixed(Role::Server, Wire::Xdp), ..KERNEL_SERVER_V4 };
+
+/// The kernel's sockets as the client of a server on our own stack over XDP sockets, IPv6.
+pub const KERNEL_CLIENT_XDP_V6: Backend =
+    Backend { carrier: Carrier::Mixed(Role::Client, Wire::Xdp), ..KERNEL_SERVER_V6 };
+
+/// The kernel's sockets as the server of clients on a port of DPDK, its `net_af_packet`, IPv4.
+pub const KERNEL_SERVER_DPDK_V4: Backend =
+    Backend { carrier: Carrier::Mixed(Role::Server, Wire::Dpdk), ..KERNEL_SERVER_V4 };
+
+/// The same with a client of the kernel, over IPv6.
+pub const KERNEL_CLIENT_DPDK_V6: Backend =
+    Backend { carrier: Carrier::Mixed(Role::Client, Wire::Dpdk), ..KERNEL_SERVER_V6 };
+
+/// The same on DPDK's `net_af_xdp`, with a client of the kernel.
+pub const KERNEL_CLIENT_AF_XDP_V4: Backend =
+    Backend { carrier: Carrier::Mixed(Role::Client, Wire::Dpdk), ports: Ports::AfXdp, ..KERNEL_SERVER_V4 };
+
+/// The same on DPDK's `net_af_xdp`, with a server of the kernel, over IPv6.
+pub const KERNEL_SERVER_AF_XDP_V6: Backend =
+    Backend { carrier: Carrier::Mixed(Role::Server, Wire::Dpdk), ports: Ports::AfXdp, ..KERNEL_SERVER_V6 };
+
 impl Backend {
+    /// The back end of a role.
+    pub fn libos_of(&self, role: Role) -> &'static str {
+        if matches!(self.carrier, Carrier::Mixed(kernel, _) if kernel == role) { CATNAP_V4.libos } else { self.libos }
+    }
+
+    /// The wire that a role's own stack is on, if it has one.
+    pub fn wire_of(&self, role: Role) -> Option<Wire> {
+        match self.carrier {
+            Carrier::Stack(wire) => Some(wire),
+            Carrier::Mixed(kernel, wire) => (kernel != role).then_some(wire),
+            _ => None,
+        }
+    }
+
+    /// Whether each role has a host of its own.
+    pub fn has_hosts(&self) -> bool {
+        matches!(self.carrier, Carrier::Stack(_) | Carrier::Mixed(..))
+    }
+
     /// Whether the other end of a connection whose process dies reads a reset, and what was pushed before it.
     pub fn tells_death(&self) -> bool {
         self.carrier == Carrier::Memory
     }
 
-    /// Whether who closes with something unread resets the connection.
-    pub fn unread_resets(&self) -> bool {
-        self.carrier != Carrier::Memory
+    /// Whether what is sent to who has closed is taken for some time, and thrown away.
+    pub fn takes_what_is_late(&self) -> bool {
+        self.has_tcp() && self.domain != Domain::Unix
+    }
+
+    /// Whether connections are those of TCP, whoever does it.
+    pub fn has_tcp(&self) -> bool {
+        self.carrier == Carrier::Kernel || self.has_hosts()
+    }
+
+    /// Whether the host goes with its LibOs, so that nobody is left to refuse.
+    pub fn host_goes_with_libos(&self) -> bool {
+        self.has_hosts()
+    }
+
+    /// Of so many small buffers, those that a device of its own may keep to receive into.
+    pub fn kept_by_device(&self, buffers: u32) -> u32 {
+        // A share of them is the kernel's to fill.
+        64 + if self.carrier == Carrier::Stack(Wire::Xdp) { buffers / XDP_FILL_SHARE } else { 0 }
     }
 
     /// Whether a close that lingers waits for the peer to read, and not only for its kernel to have it.
@@ -160,7 +323,7 @@ impl Backend {
         self.carrier == Carrier::Memory
     }
 
-    /// Whether a connect is answered by the kernel, whatever the listener does.
+    /// Whether a connect is answered by the kernel, or by our own stack, whatever the listener does.
     pub fn kernel_answers(&self) -> bool {
         self.carrier != Carrier::Memory
     }

@@ -7,10 +7,12 @@ use crate::backends::{Backend, Carrier};
 use crate::harness::bytes::Stream;
 use crate::harness::system::{now, sleep};
 use crate::harness::{Context, LIMIT, Pair, Report, Role, done, pop_message, push_message};
+use crate::wires::Ports;
 use core::net::{IpAddr, SocketAddr};
 use core::ops::Deref;
 use core::sync::atomic::Ordering;
 use core::time::Duration;
+use margay::config::catnip::Wire;
 use margay::{Completion, Config, Domain, Errno, Kind, LibOs, Outcome, Qd, Qt, Result, Sga, SocketOption};
 use std::path::PathBuf;
 
@@ -31,7 +33,25 @@ impl Subject {
     /// `test` is the path of a function inside the test function. None: it cannot run here, and has said so.
     pub fn new(backend: &'static Backend, test: &'static str) -> Option<Self> {
         let path = test.strip_suffix("::here").unwrap_or(test);
-        let can_run = backend.carrier != Carrier::Kernel || crate::harness::network::own(path);
+        let private = match backend.carrier {
+            Carrier::Kernel | Carrier::Mixed(..) => true,
+            Carrier::Stack(Wire::Dpdk) => backend.ports != Ports::Memif,
+            Carrier::Stack(wire) => wire != Wire::Socket,
+            Carrier::Memory | Carrier::Unix => false,
+        };
+        let mut can_run = !private || crate::harness::network::own(path);
+        match backend.carrier {
+            Carrier::Stack(wire) if can_run => crate::wires::set_up(wire, backend.ports),
+            Carrier::Mixed(kernel, wire) if can_run => {
+                crate::wires::set_up(wire, backend.ports);
+                crate::wires::join_with(&[backend.host, backend.other].map(|ip| crate::wires::address(ip, kernel)));
+                if matches!(wire, Wire::Xdp | Wire::Dpdk) && !crate::wires::complete_frames() {
+                    eprintln!("skipped - {path}: there is no ethtool");
+                    can_run = false;
+                }
+            }
+            _ => {}
+        }
         can_run.then_some(Self { backend, test })
     }
 
@@ -42,7 +62,11 @@ impl Subject {
 
     /// A test with a process for each role; see [`Pair`].
     pub fn pair<'a>(&self) -> Play<'a> {
-        Play { pair: Pair::new(self.test), backend: self.backend }
+        let mut pair = Pair::new(self.test);
+        if self.backend.carrier == Carrier::Stack(Wire::Socket) {
+            pair = pair.meanwhile(crate::wires::Hub::start);
+        }
+        Play { pair, backend: self.backend }
     }
 
     /// A test with one process of its own.
@@ -124,8 +148,12 @@ impl Side<'_> {
     /// The back end's configuration in the run's own directory.
     pub fn config(&self) -> Config {
         let mut config = self.context.config();
-        config.libos = Some(self.backend.libos.to_owned());
+        config.libos = Some(self.backend.libos_of(self.role).to_owned());
         (self.backend.configure)(&mut config);
+        if let Some(wire) = self.backend.wire_of(self.role) {
+            let wire = (wire, self.backend.ports);
+            crate::wires::configure(&mut config, wire, self.role, &self.pipes, [self.host(), self.other()]);
+        }
         config
     }
 
@@ -156,9 +184,24 @@ impl Side<'_> {
         libos.socket(self.backend.domain, Kind::Datagram).expect("there are sockets")
     }
 
+    /// The usual address of this role's host, which mostly is that of all roles.
+    pub fn host(&self) -> IpAddr {
+        self.mine(self.backend.host)
+    }
+
+    /// Another address of this role's host.
+    pub fn other(&self) -> IpAddr {
+        self.mine(self.backend.other)
+    }
+
+    /// The address that this role has in the server's place.
+    fn mine(&self, ip: IpAddr) -> IpAddr {
+        if self.backend.has_hosts() { crate::wires::address(ip, self.role) } else { ip }
+    }
+
     /// The usual address with this port.
     pub fn at(&self, port: u16) -> SocketAddr {
-        SocketAddr::new(self.backend.host, port)
+        SocketAddr::new(self.host(), port)
     }
 
     /// Binds a socket to an address, or to the path that stands for it; with port 0 to any that is free.
@@ -216,7 +259,8 @@ impl Side<'_> {
 
     /// Where the server is, once it has told so.
     pub fn announced(&self) -> SocketAddr {
-        self.at(u16::try_from(self.board.wait(PORT, 1)).expect("it is a port"))
+        let port = u16::try_from(self.board.wait(PORT, 1)).expect("it is a port");
+        SocketAddr::new(self.backend.host, port)
     }
 
     /// A connection to this address.
@@ -461,7 +505,11 @@ pub fn read_end(libos: &mut LibOs, qd: Qd) {
 /// Pushes until the queue says that nobody reads any more, and gives the errno.
 #[track_caller]
 pub fn push_until_it_fails(libos: &mut LibOs, qd: Qd) -> Errno {
-    for _ in 0..10_000 {
+    for tries in 1..=10_000 {
+        if tries % 1000 == 0 {
+            // Who takes what is late, and throws it away, stops once nothing has come for a while.
+            poll_for(libos, Duration::from_millis(300));
+        }
         match libos.push(qd, b"anybody?") {
             Ok(qt) => match wait(libos, qt).outcome {
                 Outcome::Push => sleep(100_000),

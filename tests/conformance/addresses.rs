@@ -221,7 +221,8 @@ pub fn both_ends_tell_the_truth(subject: &Subject) {
                 let qd = side.stream(&mut libos);
                 let to = if round % 2 == 0 { to } else { with_ip(to, side.backend.other) };
                 if round >= 2 {
-                    libos.bind(qd, with_ip(side.at(0), to.ip())).unwrap();
+                    let own = if round % 2 == 0 { side.host() } else { side.other() };
+                    libos.bind(qd, SocketAddr::new(own, 0)).unwrap();
                 }
                 let bound = libos.local_address(qd).unwrap();
                 let qt = libos.connect(qd, to).unwrap();

@@ -106,7 +106,7 @@ pub fn pops(subject: &Subject) {
             let (mut libos, qd) = side.called();
             let mut stream = Stream::new(side.seed);
             for round in 0..100 {
-                side.board.wait(STEP, round + 1);
+                side.poll_until(&mut libos, STEP, round + 1);
                 for _ in 0..3 {
                     push_stream(&mut libos, qd, &mut stream, 50);
                 }

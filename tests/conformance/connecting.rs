@@ -209,7 +209,8 @@ pub fn closed_before_or_after_accept(subject: &Subject) {
             close(&mut libos, listening);
             push_stream(&mut libos, far, &mut Stream::new(side.seed + 1), 3000);
             close(&mut libos, far);
-            side.board.wait(STEP, 3);
+            // Its host has to be there to say so.
+            side.poll_until(&mut libos, STEP, 3);
         })
         .client(|side| {
             let (mut libos, near) = side.called();

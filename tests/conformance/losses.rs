@@ -4,13 +4,21 @@
 
 use crate::datagrams::{assert_silent, pop, pop_within, push_to};
 use crate::harness::bytes::{matches, message};
+use crate::harness::system::stay_on_one_processor;
 use crate::harness::{LIMIT, Role, done};
-use crate::subject::{Side, Subject, close, poll_until, wait};
+use crate::subject::{Side, Subject, close, poll_for, poll_until, wait};
 use core::net::SocketAddr;
 use core::time::Duration;
 use margay::{Errno, Outcome, Qd};
 
 const STEP: usize = 0;
+/// Milliseconds without a datagram after which those that are missing have been lost, for back ends that do not count them.
+const PAUSE: u64 = 50;
+
+/// A device that has no room drops and counts whatever comes: questions and answers about neighbours and groups among it, so many at most.
+fn no_datagrams(side: &Side<'_>) -> u64 {
+    if side.backend.has_hosts() { 50 } else { 0 }
+}
 
 /// The queue is bounded: what does not fit is dropped, and everything that was pushed was either popped or counted.
 pub fn drops_are_counted(subject: &Subject) {
@@ -27,9 +35,10 @@ pub fn drops_are_counted(subject: &Subject) {
             side.poll_until(&mut libos, PUSHED, 1);
             let (mut popped, mut last) = (0, None);
             while popped + libos.counters().drops + side.board.get(DROPS) < COUNT {
-                let Some(datagram) = pop_within(&mut libos, qd, 5) else {
-                    // Counts change meanwhile: a datagram that is not popped may be counted a little later.
-                    if side.backend.counts_drops() {
+                let Some(datagram) = pop_within(&mut libos, qd, PAUSE) else {
+                    // Counts change meanwhile: a datagram that is not popped may be counted a little later, and the first one
+                    // may have to find its way.
+                    if side.backend.counts_drops() || popped == 0 {
                         continue;
                     }
                     break;
@@ -41,11 +50,13 @@ pub fn drops_are_counted(subject: &Subject) {
                 last = Some(number);
                 popped += 1;
             }
-            assert_silent(&mut libos, qd);
+            if side.backend.counts_drops() {
+                assert_silent(&mut libos, qd);
+            }
             let mut dropped = libos.counters().drops + side.board.get(DROPS);
             if !side.backend.counts_drops() {
                 // The kernel tells of some, or of none.
-                assert!(popped + dropped <= COUNT, "{popped} popped, {dropped} dropped");
+                assert!(popped + dropped <= COUNT + no_datagrams(side), "{popped} popped, {dropped} dropped");
                 dropped = COUNT - popped;
             }
             assert_eq!(popped + dropped, COUNT);
@@ -75,9 +86,26 @@ pub fn order_of_each_sender(subject: &Subject) {
     const SOCKETS: u64 = 8;
     const EACH: u64 = 2000;
     const DROPS: [usize; 2] = [1, 2];
+    /// Whether a sender's first words were heard.
+    const HEARD: [usize; 2] = [3, 4];
+    const HELLO: &[u8] = b"hello from ";
     fn sends(side: &Side<'_>) {
         let mut libos = side.libos();
         let (qds, to) = ((0..SOCKETS).map(|_| side.datagram(&mut libos)).collect::<Vec<_>>(), side.announced());
+        if side.backend.has_hosts() {
+            // Kernels keep no order between what waits for a neighbour and what comes when it was found, nor between what one process
+            // sends from two processors.
+            stay_on_one_processor();
+            let sender = usize::from(side.role == Role::Client);
+            for tries in 0.. {
+                assert!(tries < 500, "the server does not hear");
+                push_to(&mut libos, qds[0], &[HELLO, &[sender as u8]].concat(), to);
+                poll_for(&mut libos, Duration::from_millis(20));
+                if side.board.get(HEARD[sender]) == 1 {
+                    break;
+                }
+            }
+        }
         for number in 0..EACH {
             for (index, &qd) in qds.iter().enumerate() {
                 let id = if side.role == Role::Client { 0 } else { SOCKETS } + index as u64;
@@ -108,14 +136,18 @@ pub fn order_of_each_sender(subject: &Subject) {
                     break;
                 }
                 let all_sent = DROPS.iter().all(|&word| side.board.get(word) > 0);
-                let Some(datagram) = pop_within(&mut libos, qd, 5) else {
-                    if side.backend.counts_drops() || !all_sent {
+                let Some(datagram) = pop_within(&mut libos, qd, PAUSE) else {
+                    if side.backend.counts_drops() || !all_sent || popped == 0 {
                         continue;
                     }
                     break;
                 };
                 let sender = datagram.sender();
                 let bytes = datagram.into_message().to_vec();
+                if let Some(&[who]) = bytes.strip_prefix(HELLO) {
+                    side.board.set(HEARD[usize::from(who)], 1);
+                    continue;
+                }
                 let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
                 let (id, number) = (word(0), word(8));
                 let last = &mut next[id as usize];
@@ -127,9 +159,11 @@ pub fn order_of_each_sender(subject: &Subject) {
             }
             let dropped = libos.counters().drops + DROPS.map(|word| side.board.get(word)).iter().sum::<u64>() - 2;
             let (known, all) = (popped + dropped, 2 * SOCKETS * EACH);
-            let fair = if side.backend.counts_drops() { known == all } else { known <= all };
+            let fair = if side.backend.counts_drops() { known == all } else { known <= all + no_datagrams(side) };
             assert!(fair && popped != 0, "{popped} popped, {dropped} dropped");
-            assert_silent(&mut libos, qd);
+            if side.backend.counts_drops() {
+                assert_silent(&mut libos, qd);
+            }
             side.board.set(STEP, 1);
         })
         .client(sends)
@@ -153,7 +187,8 @@ pub fn to_nobody(subject: &Subject) {
         let begun = libos.connect(qd, to).unwrap();
         assert!(matches!(wait(&mut libos, begun).outcome, Outcome::Connect));
         let mut refused = false;
-        for _ in 0..100 {
+        // Those before may have used up the answers that the host gives in some milliseconds.
+        for _ in 0..100_000 {
             let qt = libos.push(qd, b"hello?").unwrap();
             match wait(&mut libos, qt).outcome {
                 Outcome::Push => libos.poll(),
@@ -246,7 +281,8 @@ pub fn a_killed_peer(subject: &Subject) {
                 poll_until(&mut libos, |libos| libos.counters().drops >= 10);
             }
             push_to(&mut libos, qd, b"to the living", alive);
-            side.board.wait(STEP, 2);
+            // It may have to find its way.
+            side.poll_until(&mut libos, STEP, 2);
         })
         .client(|side| {
             let mut libos = side.libos();

@@ -7,7 +7,8 @@
 //!   `tests/common`.
 //! - `arguments`, `addresses`, `options`: calls that are wrong, and what sockets say about themselves.
 //! - `connecting`, `backlog`, `ends`, `cancel`, `death`: how connections come and go.
-//! - `transfer`, `many`, `datagrams`, `losses`: what goes through them. `waits`, `sleeping`: how it is waited for.
+//! - `transfer`, `many`, `datagrams`, `groups`, `losses`: what goes through them. `waits`, `sleeping`: how it is waited for.
+//! - `without_streams`: of all that, what datagram sockets alone show.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where what it stands on is missing")]
 
@@ -25,6 +26,7 @@ mod connecting;
 mod datagrams;
 mod death;
 mod ends;
+mod groups;
 #[path = "../common/harness/mod.rs"]
 mod harness;
 mod losses;
@@ -35,6 +37,9 @@ mod sleeping;
 mod subject;
 mod transfer;
 mod waits;
+#[path = "../common/wires.rs"]
+mod wires;
+mod without_streams;
 
 suite! {
     {
@@ -68,6 +73,162 @@ suite! {
     catnap_v6 = CATNAP_V6;
     catcollar_v4 = CATCOLLAR_V4;
     catcollar_v6 = CATCOLLAR_V6;
+}
+
+// Our own stack, on each of its wires: datagrams.
+suite! {
+    {
+        options: of_datagram_sockets;
+        datagrams: boundaries errors reply_to_the_sender wildcard_server connected_filter connected_both_ways sized_pops
+            pops_wait;
+        losses: drops_are_counted order_of_each_sender to_nobody the_server_comes_back a_killed_peer hundreds_of_peers;
+        without_streams: ports owners bad_calls limits sleepers somebody_elses_loop given_up together;
+    } on
+    catnip_socket_v4 = CATNIP_SOCKET_V4;
+    catnip_socket_v6 = CATNIP_SOCKET_V6;
+    catnip_tap_v4 = CATNIP_TAP_V4;
+    catnip_tap_v6 = CATNIP_TAP_V6;
+    catnip_packet_v4 = CATNIP_PACKET_V4;
+    catnip_packet_v6 = CATNIP_PACKET_V6;
+    catnip_xdp_v4 = CATNIP_XDP_V4;
+    catnip_xdp_v6 = CATNIP_XDP_V6;
+}
+
+// Multicast, where there is a network.
+suite! {
+    {
+        groups: members refusals options;
+    } on
+    groups_of_catnap_v4 = CATNAP_V4;
+    groups_of_catnap_v6 = CATNAP_V6;
+    groups_of_catcollar_v4 = CATCOLLAR_V4;
+    groups_of_catcollar_v6 = CATCOLLAR_V6;
+    groups_of_catnip_tap_v4 = CATNIP_TAP_V4;
+    groups_of_catnip_packet_v6 = CATNIP_PACKET_V6;
+    groups_of_catnip_xdp_v4 = CATNIP_XDP_V4;
+}
+
+// Streams of our own stack. Each LibOs is a host of its own, with addresses that nobody else has, so that what two of one host do to each
+// other is not to be seen here:
+//
+// - `addresses`: `port_zero_across_processes`, `one_owner`, `one_owner_across_processes`, `a_killed_owner`, `dual_stack`;
+// - `connecting`: `close_cancels_everything`, `to_oneself`, `thirty_two_clients_at_once`; `sleeping`: `two_threads`.
+//
+// No kernel ends its connections when its process is killed: its peers hear nothing, as of a host without power, and find out by the
+// timeouts of TCP. So there is nothing of `death`.
+suite! {
+    {
+        arguments: bad_descriptors pipes_are_no_sockets sockets_need_a_back_end bind listen odd_backlogs
+            accept_what_does_not_listen connect while_connecting not_connected messages stale_tokens full_tables;
+        addresses: port_zero both_ends_tell_the_truth only_where_it_is_bound;
+        connecting: either_first begun_while_connecting refused closed_before_or_after_accept both_close_at_once;
+        backlog: a_full_backlog_waits a_full_backlog_times_out a_full_backlog_refuses closed_with_a_backlog;
+        ends: half_close_by_the_server half_close_by_the_client shut_for_reading shut_both_ways the_end_comes_last
+            pops_behind_the_end the_peer_has_closed double_close no_linger linger_zero linger_until_it_is_read linger_runs_out libos_dropped;
+        transfer: every_length_and_segments pop_sizes pop_before_push ping_pong thousands_outstanding
+            many_connections_at_once without_a_copy what_was_popped_stays more_than_the_ring_before_the_end;
+        many: at_once one_after_another any_one_of_many idle;
+        cancel: accepts connects pops pushes a_push_half_way a_close too_late thousands_of_pops_given_up against_a_busy_peer;
+        waits: wait_any_gives_the_oldest wait_next_n_gives_the_oldest wait_sets_give_the_oldest_of_their_own
+            a_busy_socket_starves_nobody a_busy_pipe_starves_nobody a_flood_does_not_starve_accept
+            each_token_its_own_completion one_set_for_everything;
+        sleeping: timeouts sleepers_are_woken woken_by_another_thread readiness;
+        options: set_and_read ranges sizes inherited_on_accept small_buffers;
+    } on
+    catnip_socket_v4_streams = CATNIP_SOCKET_V4;
+    catnip_packet_v6_streams = CATNIP_PACKET_V6;
+    catnip_xdp_v4_streams = CATNIP_XDP_V4;
+}
+
+// Ports of DPDK: what depends on how frames come and go, and how a LibOs sleeps without interrupts.
+#[cfg(feature = "catnip-dpdk")]
+suite! {
+    {
+        connecting: either_first refused;
+        ends: half_close_by_the_server the_end_comes_last;
+        transfer: every_length_and_segments pop_sizes ping_pong without_a_copy what_was_popped_stays;
+        many: at_once;
+        sleeping: timeouts sleepers_are_woken readiness;
+        datagrams: reply_to_the_sender sized_pops;
+        losses: order_of_each_sender;
+    } on
+    catnip_dpdk_v4 = CATNIP_DPDK_V4;
+    catnip_dpdk_v6 = CATNIP_DPDK_V6;
+}
+
+// The same between two processes and nobody else.
+#[cfg(feature = "catnip-dpdk")]
+suite! {
+    {
+        connecting: either_first refused;
+        ends: half_close_by_the_server the_end_comes_last;
+        transfer: every_length_and_segments pop_sizes ping_pong without_a_copy what_was_popped_stays;
+        sleeping: timeouts sleepers_are_woken readiness;
+        datagrams: sized_pops;
+    } on
+    catnip_memif_v4 = CATNIP_MEMIF_V4;
+    catnip_memif_v6 = CATNIP_MEMIF_V6;
+}
+
+// The kernel at one end and our own stack at the other, each as client and as server: what takes two processes of which none dies.
+suite! {
+    {
+        connecting: either_first begun_while_connecting closed_before_or_after_accept both_close_at_once;
+        backlog: a_full_backlog_waits a_full_backlog_times_out closed_with_a_backlog;
+        ends: half_close_by_the_server half_close_by_the_client the_end_comes_last the_peer_has_closed no_linger linger_zero libos_dropped;
+        transfer: every_length_and_segments pop_sizes pop_before_push ping_pong thousands_outstanding many_connections_at_once
+            more_than_the_ring_before_the_end;
+        many: at_once one_after_another any_one_of_many idle;
+        cancel: connects pops a_push_half_way against_a_busy_peer;
+        waits: wait_any_gives_the_oldest wait_next_n_gives_the_oldest a_flood_does_not_starve_accept;
+        sleeping: sleepers_are_woken readiness;
+        datagrams: boundaries wildcard_server;
+        losses: order_of_each_sender the_server_comes_back hundreds_of_peers;
+    } on
+    kernel_server_v4 = KERNEL_SERVER_V4;
+    kernel_server_v6 = KERNEL_SERVER_V6;
+    kernel_client_v4 = KERNEL_CLIENT_V4;
+    kernel_client_v6 = KERNEL_CLIENT_V6;
+}
+
+// The same over further wires: what depends on how frames come and go.
+suite! {
+    {
+        connecting: either_first;
+        ends: half_close_by_the_server half_close_by_the_client the_end_comes_last;
+        transfer: every_length_and_segments pop_sizes ping_pong more_than_the_ring_before_the_end;
+        sleeping: sleepers_are_woken readiness;
+        datagrams: boundaries;
+        losses: order_of_each_sender;
+    } on
+    kernel_server_xdp_v4 = KERNEL_SERVER_XDP_V4;
+    kernel_client_xdp_v6 = KERNEL_CLIENT_XDP_V6;
+}
+
+#[cfg(feature = "catnip-dpdk")]
+suite! {
+    {
+        connecting: either_first;
+        ends: half_close_by_the_server the_end_comes_last;
+        transfer: every_length_and_segments ping_pong;
+        sleeping: readiness;
+        datagrams: boundaries;
+        losses: order_of_each_sender;
+    } on
+    kernel_server_dpdk_v4 = KERNEL_SERVER_DPDK_V4;
+    kernel_client_dpdk_v6 = KERNEL_CLIENT_DPDK_V6;
+    kernel_client_af_xdp_v4 = KERNEL_CLIENT_AF_XDP_V4;
+    kernel_server_af_xdp_v6 = KERNEL_SERVER_AF_XDP_V6;
+}
+
+// Those that have streams, too, agree with what is asked of it.
+suite! {
+    {
+        without_streams: ports owners bad_calls limits sleepers somebody_elses_loop given_up together;
+    } on
+    datagrams_of_catloop = CATLOOP_V4;
+    datagrams_of_catnap = CATNAP_V4;
+    datagrams_of_catcollar = CATCOLLAR_V4;
 }
 
 // Unix-domain sockets, whose addresses are paths: what does not ask for addresses, ports or half of the network.

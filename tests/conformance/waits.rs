@@ -2,9 +2,9 @@
 //! Waiting, over sockets and pipes together: which completion comes, that no token starves, and what a timeout leaves.
 
 use crate::harness::{LIMIT, done, pop_message, push_message};
-use crate::subject::{Side, Subject, accept, close, ends_with, errno, poll_until, wait};
+use crate::subject::{Side, Subject, accept, close, ends_with, errno, poll_for, poll_until, wait};
 use core::time::Duration;
-use margay::{Errno, LibOs, Outcome, Qd, Qt};
+use margay::{Config, Errno, LibOs, Outcome, Qd, Qt};
 use std::collections::HashMap;
 
 const STEP: usize = 0;
@@ -49,9 +49,18 @@ fn pusher(side: &Side<'_>, order: &[usize]) {
 fn step(side: &Side<'_>, libos: &mut LibOs, step: u64) {
     side.board.set(STEP, 2 * step + 1);
     side.board.wait(STEP, 2 * step + 2);
+    if side.backend.host_goes_with_libos() {
+        // It has to cross a wire first.
+        poll_for(libos, Duration::from_millis(5));
+    }
     for _ in 0..4 {
         libos.poll();
     }
+}
+
+/// Words are not held back until those in front of them are acknowledged.
+fn at_once(config: &mut Config) {
+    config.catnip.tcp.no_delay = true;
 }
 
 fn assert_message(message: margay::Completion, queue: usize) {
@@ -146,7 +155,7 @@ fn fair(subject: &Subject, busy: usize) {
     subject
         .pair()
         .server(move |side| {
-            let mut libos = side.libos();
+            let mut libos = side.libos_with(at_once);
             let qds = served(side, &mut libos);
             let (mut out, mut under_way) = (Vec::with_capacity(64), 0);
             for number in 0..COUNT {
@@ -169,7 +178,7 @@ fn fair(subject: &Subject, busy: usize) {
             assert!(pop_message(&mut libos, qds[busy]).is_empty());
         })
         .client(move |side| {
-            let mut libos = side.libos();
+            let mut libos = side.libos_with(at_once);
             let qds = called(side, &mut libos);
             let (mut last, mut bytes) = ([0; 8], [0; 8]);
             // Words of eight bytes: a stream may cut them anywhere.

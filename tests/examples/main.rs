@@ -2,13 +2,20 @@
 //! The examples as a person runs them: a server and a client, each in its own process, in Rust, in C, and a server in Rust
 //! with a client in C; on each back end for sockets.
 //!
-//! - `scenes`: what they do together. `programs`: where the programs come from, and their processes.
+//! - `scenes`: what they do together. `hosts`: whether each program is a host of its own. `programs`: where the programs come from, and their
+//!   processes. `wires`, `harness`: networks of a test's own.
 
 #![allow(clippy::expect_used, reason = "a test ends where it cannot go on")]
 
+#[path = "../common/harness/mod.rs"]
+mod harness;
+#[path = "../common/hosts.rs"]
+mod hosts;
 #[path = "../common/programs/mod.rs"]
 mod programs;
 mod scenes;
+#[path = "../common/wires.rs"]
+mod wires;
 
 use programs::build::Language::{self, C, Rust};
 use programs::build::has_compiler;
@@ -30,7 +37,8 @@ macro_rules! on {
 
                 fn play(server: Language, client: Language) {
                     let libos = stringify!($libos);
-                    if matches!((server, client), (Rust, Rust)) || has_compiler(module_path!()) {
+                    let can_build = matches!((server, client), (Rust, Rust)) || has_compiler(module_path!());
+                    if can_build && hosts::ready(libos, module_path!()) {
                         scenes::$scene(Cast { libos, server, client });
                     }
                 }
@@ -53,9 +61,10 @@ macro_rules! on {
 
             $(#[test]
             fn $alone() {
-                each_language(concat!(stringify!($libos), "::", stringify!($alone)), |language| {
-                    super::$alone(stringify!($libos), language);
-                });
+                let (libos, test) = (stringify!($libos), concat!(stringify!($libos), "::", stringify!($alone)));
+                if hosts::ready(libos, test) {
+                    each_language(test, |language| super::$alone(libos, language));
+                }
             })+
         }
     };
@@ -90,6 +99,35 @@ on_each_back_end! {
         udp_relay,
     ],
     alone: [failures_say_what_to_do, a_client_may_be_there_before_the_server, ipv6]
+}
+
+// A network stack of our own, on each of its wires; each program is a host of its own.
+macro_rules! on_each_wire {
+    ($($tests:tt)+) => {
+        on!(catnip_socket, $($tests)+);
+        on!(catnip_tap, $($tests)+);
+        on!(catnip_packet, $($tests)+);
+    };
+}
+
+on_each_wire! {
+    scenes: [
+        tcp_close,
+        tcp_dump_and_pktgen,
+        tcp_echo_concurrent,
+        tcp_echo_sequential,
+        tcp_echo_waiting_in_the_backlog,
+        tcp_ping_pong,
+        tcp_ping_pong_of_more_than_both_rings,
+        tcp_push_pop,
+        tcp_wait,
+        udp_dump_and_pktgen,
+        udp_echo,
+        udp_ping_pong,
+        udp_push_pop,
+        udp_relay,
+    ],
+    alone: [a_client_may_be_there_before_the_server, ipv6]
 }
 
 /// Every test of a single program, in each language that can be built.
@@ -170,8 +208,9 @@ fn failures_say_what_to_do(libos: &'static str, language: Language) {
 
 fn a_client_may_be_there_before_the_server(libos: &'static str, language: Language) {
     for name in ["tcp-ping-pong", "udp-ping-pong"] {
-        let stage = Stage::new(libos);
-        let place = &format!("127.0.0.1:{}", free_port());
+        let stage = hosts::stage(libos);
+        // On a host of its own it has every port.
+        let place = &format!("{}:{}", stage.address(1), free_port());
         let calling = stage.start(language, name, &["--client", place, "--count", "100"]);
         std::thread::sleep(std::time::Duration::from_millis(100));
         let serving = stage.start(language, name, &["--server", place, "--count", "100"]);
@@ -182,17 +221,21 @@ fn a_client_may_be_there_before_the_server(libos: &'static str, language: Langua
 }
 
 fn ipv6(libos: &'static str, language: Language) {
-    let stage = Stage::new(libos);
     // An array of C has no room for the IPv6 sender of a datagram.
-    let names: &[&'static str] =
-        if let Rust = language { &["tcp-ping-pong", "udp-ping-pong"] } else { &["tcp-ping-pong"] };
+    let names: &[&'static str] = match language {
+        Rust => &["tcp-ping-pong", "udp-ping-pong"],
+        C => &["tcp-ping-pong"],
+    };
     for name in names {
-        let mut serving = stage.start(language, name, &["--server", "[::1]:0", "--count", "100"]);
+        // On a stack of our own, programs that come later have other addresses.
+        let stage = hosts::stage(libos);
+        let at = format!("[{}]:", stage.address_v6(0));
+        let mut serving = stage.start(language, name, &["--server", &format!("{at}0"), "--count", "100"]);
         let place = serving.place();
-        assert!(place.starts_with("[::1]:"), "{place}");
+        assert!(place.starts_with(&at), "{place}");
         let called = stage.start(language, name, &["--client", &place, "--count", "100"]).finish();
         assert_said(&called, &["100 round trips"]);
         serving.finish();
+        stage.assert_empty();
     }
-    stage.assert_empty();
 }

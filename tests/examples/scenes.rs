@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What each pair of examples does together, and what both must say then.
 
-use crate::ANY_PORT;
+use crate::hosts::{address, stage};
 use crate::programs::build::Language;
-use crate::programs::stage::Stage;
 
 /// Who plays: the back end, and the languages of server and client.
 #[derive(Clone, Copy)]
@@ -25,8 +24,9 @@ fn meet(
     client_name: &'static str,
     client_options: &[&str],
 ) -> (String, String) {
-    let stage = Stage::new(cast.libos);
-    let mut serving = stage.start(cast.server, server_name, &[&["--server", ANY_PORT], server_options].concat());
+    let stage = stage(cast.libos);
+    let place = stage.any_port();
+    let mut serving = stage.start(cast.server, server_name, &[&["--server", &place], server_options].concat());
     let place = serving.place();
     let calling = stage.start(cast.client, client_name, &[&["--client", &place], client_options].concat());
     let said = (serving.finish(), calling.finish());
@@ -35,7 +35,7 @@ fn meet(
 }
 
 fn pipes(cast: Cast, name: &'static str, options: &[&str]) -> (String, String) {
-    let stage = Stage::new(cast.libos);
+    let stage = stage(cast.libos);
     let serving = stage.start(cast.server, name, &[&["--server", "a-pipe"], options].concat());
     let calling = stage.start(cast.client, name, &[&["--client", "a-pipe"], options].concat());
     let said = (serving.finish(), calling.finish());
@@ -83,11 +83,9 @@ pub fn tcp_close(cast: Cast) {
 
 pub fn tcp_dump_and_pktgen(cast: Cast) {
     let options = ["--count", "100", "--size", "40", "--rate", "2000"];
+    let from = format!("connection from {}:", address(cast.libos, 1));
     let (dumped, sent) = meet(cast, "tcp-dump", &["--count", "3"], "tcp-pktgen", &options);
-    assert_said(
-        &dumped,
-        &["connection from 127.0.0.1:", "     0: ", "at          0: 00 00 00 00 00 00 00 00", "4000 bytes in "],
-    );
+    assert_said(&dumped, &[&from, "     0: ", "at          0: 00 00 00 00 00 00 00 00", "4000 bytes in "]);
     assert_said(&sent, &["100 messages of 40 bytes sent", "MB/s"]);
 }
 
@@ -140,10 +138,8 @@ pub fn tcp_wait(cast: Cast) {
 pub fn udp_dump_and_pktgen(cast: Cast) {
     let options = ["--count", "20", "--size", "40", "--rate", "1000"];
     let (dumped, sent) = meet(cast, "udp-dump", &["--count", "20"], "udp-pktgen", &options);
-    assert_said(
-        &dumped,
-        &["     0:     40 bytes from 127.0.0.1:", ": 00 00 00 00 00 00 00 00", "800 bytes in 20 datagrams"],
-    );
+    let from = format!("     0:     40 bytes from {}:", address(cast.libos, 1));
+    assert_said(&dumped, &[&from, ": 00 00 00 00 00 00 00 00", "800 bytes in 20 datagrams"]);
     assert_said(&sent, &["20 datagrams of 40 bytes sent"]);
 }
 
@@ -172,10 +168,10 @@ pub fn udp_push_pop(cast: Cast) {
 pub fn udp_relay(cast: Cast) {
     // The client's language is that of both ends.
     let (relay, both) = (cast.server, cast.client);
-    let stage = Stage::new(cast.libos);
-    let mut serving = stage.start(both, "udp-ping-pong", &["--server", ANY_PORT]);
+    let stage = stage(cast.libos);
+    let mut serving = stage.start(both, "udp-ping-pong", &["--server", &stage.any_port()]);
     let to = serving.place();
-    let mut relaying = stage.start(relay, "udp-relay", &["--listen", ANY_PORT, "--to", &to]);
+    let mut relaying = stage.start(relay, "udp-relay", &["--listen", &stage.any_port(), "--to", &to]);
     let place = relaying.place();
     let calling = stage.start(both, "udp-ping-pong", &["--client", &place, "--count", "500"]);
     assert_said(&calling.finish(), &["500 round trips of 64 bytes"]);

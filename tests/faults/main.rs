@@ -5,6 +5,7 @@
 //!
 //! - `peer`: the other side, made of plain sockets.
 //! - `resets`: peers that reset, half-close or are killed. `floods`: more connections than there is room for.
+//! - `endings`: closes while the peer still sends.
 //! - `shortage`: no descriptors, no buffers. `routes`: networks and hosts that cannot be reached.
 //! - `volume`: windows of a byte, pushes of 64 MiB, memory that the kernel still reads when a socket is closed.
 
@@ -16,6 +17,7 @@ mod suite;
 
 #[path = "../common/backends.rs"]
 mod backends;
+mod endings;
 mod floods;
 #[path = "../common/harness/mod.rs"]
 mod harness;
@@ -26,10 +28,13 @@ mod shortage;
 #[path = "../common/subject.rs"]
 mod subject;
 mod volume;
+#[path = "../common/wires.rs"]
+mod wires;
 
 suite! {
     {
         resets: before_and_behind_a_pop with_pushes_under_way before_the_accept half_closed half_closed_at_once killed;
+        endings: answered_early dropped_with_something_unread a_peer_that_stays zero_resets;
         floods: beyond_the_backlog hundreds_at_once;
         shortage: descriptors_for_accepts descriptors_for_sockets buffers;
         routes: errnos_of_this_host errnos_of_a_router a_silent_host a_peer_that_vanishes;

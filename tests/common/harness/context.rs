@@ -9,6 +9,9 @@ use std::path::PathBuf;
 /// The limit of every single wait; far beyond what any takes.
 pub const LIMIT: Option<Duration> = Some(Duration::from_secs(20));
 
+/// The name of the directory that is every role's, whatever its user.
+pub(super) const SHARED: &str = "shared";
+
 /// What a role gets.
 pub struct Context {
     /// Which side this is.
@@ -29,6 +32,11 @@ impl Context {
         let mut config = Config { libos: std::env::var(super::processes::LIBOS).ok(), ..Config::default() };
         config.catmem.directory = Some(self.pipes.clone());
         config
+    }
+
+    /// A directory in which each role may make files, whatever its user.
+    pub fn shared(&self) -> PathBuf {
+        self.pipes.with_file_name(SHARED)
     }
 
     /// A LibOs with the default configuration.

@@ -53,7 +53,7 @@ pub mod system;
 pub use board::Board;
 pub use bytes::Random;
 pub use context::{Context, LIMIT, done, pop_message, push_message};
-pub use processes::{Pair, Report, Role, can_change_user};
+pub use processes::{Pair, Report, Role, can_change_user, is_role};
 
 /// A [`Pair`] for the test function that this stands in.
 macro_rules! pair {

@@ -22,6 +22,7 @@ addr add 198.51.100.1/24 dev silent
 addr add 2001:db8:1::1/64 dev silent nodad
 link set nobody up
 link set silent up
+route add 224.0.0.0/4 dev silent
 neigh add 198.51.100.2 lladdr 02:00:00:00:00:02 dev silent nud permanent
 neigh add 2001:db8:1::2 lladdr 02:00:00:00:00:02 dev silent nud permanent
 ";

@@ -62,7 +62,11 @@ pub struct Pair<'a> {
     argument: u64,
     deadline: Duration,
     kill: Option<Kill>,
+    meanwhile: Option<Meanwhile<'a>>,
 }
+
+/// What the first process makes in the directory of a run, before the others start, and drops behind them.
+type Meanwhile<'a> = Box<dyn FnOnce(&Path) -> Box<dyn core::any::Any> + 'a>;
 
 /// What is left of a run that went well.
 pub struct Report {
@@ -96,7 +100,7 @@ impl<'a> Pair<'a> {
     pub fn new(path: &str) -> Self {
         let path = path.split_once("::").map_or(path, |(_crate, path)| path);
         let name = path.strip_suffix("::here").unwrap_or(path).to_owned();
-        Self { name, parts: Vec::new(), argument: 0, deadline: Duration::from_mins(1), kill: None }
+        Self { name, parts: Vec::new(), argument: 0, deadline: Duration::from_mins(1), kill: None, meanwhile: None }
     }
 
     fn part(mut self, role: Role, act: impl FnOnce(&Context) + 'a) -> Self {
@@ -134,6 +138,12 @@ impl<'a> Pair<'a> {
     /// All processes must have ended by then.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
+        self
+    }
+
+    /// What the first process has while the others run, made in the directory of the pipes.
+    pub fn meanwhile<T: 'static>(mut self, make: impl FnOnce(&Path) -> T + 'a) -> Self {
+        self.meanwhile = Some(Box::new(|directory| Box::new(make(directory))));
         self
     }
 
@@ -186,17 +196,21 @@ impl<'a> Pair<'a> {
         let pipes = directory.path().join("pipes");
         std::fs::create_dir(&pipes).expect("a directory can be made");
         std::fs::set_permissions(&pipes, PermissionsExt::from_mode(0o700)).expect("it is ours");
+        std::fs::create_dir(directory.path().join(super::context::SHARED)).expect("a directory can be made");
         let board = Board::open(directory.path());
         if self.parts.iter().any(|part| part.uid.is_some()) {
             let open = |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode));
             open(directory.path(), 0o711).expect("it is ours");
             open(&directory.path().join("board"), 0o666).expect("it is ours");
+            open(&directory.path().join(super::context::SHARED), 0o777).expect("it is ours");
         }
+        let held = self.meanwhile.map(|make| make(&pipes));
         let mut processes = Processes { all: Vec::new(), name: self.name.clone(), seed };
         for part in &self.parts {
             processes.spawn(part, directory.path(), self.argument);
         }
         processes.watch(&board, self.deadline, self.kill);
+        drop(held);
         let left = super::system::files(&pipes);
         Report { board, left }
     }

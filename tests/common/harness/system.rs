@@ -2,6 +2,7 @@
 //! What the kernel knows about a process: clocks, descriptors, memory.
 
 use core::time::Duration;
+use rustix::thread::{CpuSet, sched_getcpu, sched_setaffinity};
 use rustix::time::{ClockId, Timespec, clock_gettime};
 use std::path::Path;
 
@@ -28,6 +29,13 @@ pub fn waited_for_processor() -> u64 {
 /// Sleeps for so many nanoseconds.
 pub fn sleep(nanoseconds: u64) {
     std::thread::sleep(Duration::from_nanos(nanoseconds));
+}
+
+/// Keeps this thread on the processor that it runs on.
+pub fn stay_on_one_processor() {
+    let mut one = CpuSet::new();
+    one.set(sched_getcpu());
+    sched_setaffinity(None, &one).expect("it runs there already");
 }
 
 /// Open descriptors of this process.

@@ -2,11 +2,12 @@
 //! Where the programs come from: cargo has built the examples in Rust beside this test; those in C are built here, by
 //! their own Makefile against the library of this very build.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::SystemTime;
+
+pub use super::tools::has;
 
 #[derive(Clone, Copy, Debug)]
 pub enum Language {
@@ -75,19 +76,6 @@ fn compiler() -> String {
 /// Whether there is all that the C examples are built with.
 pub fn has_compiler(test: &str) -> bool {
     has(test, &[&compiler(), "make", "pkg-config"])
-}
-
-/// Whether all these programs are installed. If not, says so past the capture of output: `scripts/test` counts such lines.
-///
-/// # Panics
-/// If one is missing where nothing may be skipped: `scripts/setup` has installed them there.
-pub fn has(test: &str, tools: &[&str]) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let there = |tool: &str| std::env::split_paths(&path).any(|folder| folder.join(tool).is_file());
-    let Some(tool) = tools.iter().find(|tool| !there(tool)) else { return true };
-    assert!(std::env::var_os("CI").is_none(), "there is no {tool}, which scripts/setup installs");
-    writeln!(std::io::stderr(), "skipped - {test}: there is no {tool}").expect("stderr");
-    false
 }
 
 /// Builds the C examples as a user does: make, and pkg-config for an installed library.

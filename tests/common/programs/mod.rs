@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Programs of this repository and of others, as processes of a test. Test binaries take it in by its path, as `programs`.
 //!
-//! - `build`: where the examples come from. - `stage`: processes in a directory of their own.
+//! - `build`: where the examples come from. - `stage`: processes in a directory of their own. - `tools`: what others have made.
 
 #![allow(dead_code, reason = "each test binary takes a part of it")]
 
 pub mod build;
 pub mod stage;
+#[path = "../tools.rs"]
+pub mod tools;
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Processes that find each other in a directory of their own, and do not outlive their test.
+//! Processes that find each other in a directory of their own, and do not outlive their test. With a network stack of their own, each is a
+//! host, in the order in which they are started, and a wire of the stage's own connects them.
 
 use super::build::{self, Language};
+use margay::Config;
 use rustix::process::{Pid, Signal, kill_process};
+use std::cell::Cell;
 use std::io::{BufRead, BufReader, Read};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -15,15 +19,83 @@ use tempfile::TempDir;
 const OWN_SECONDS: &str = "60";
 const SECONDS: u32 = 90;
 
+/// What is between processes that are hosts of their own. A stage without such is one host.
+pub trait Wires {
+    /// The configuration of the next host, as a file has it.
+    fn join(&self, host: usize) -> String;
+    /// The address of a host.
+    fn address(&self, host: usize, is_v4: bool) -> IpAddr;
+    /// The address of the kernel, where it is a host among them.
+    fn kernel(&self, is_v4: bool) -> IpAddr;
+}
+
 /// A directory in which the processes of one test meet, and the back end that they use.
 pub struct Stage {
     runtime: TempDir,
     libos: &'static str,
+    wires: Option<Box<dyn Wires>>,
+    /// How many have been started.
+    started: Cell<usize>,
 }
 
 impl Stage {
     pub fn new(libos: &'static str) -> Self {
-        Self { runtime: tempfile::tempdir().expect("a folder"), libos }
+        Self { runtime: tempfile::tempdir().expect("a folder"), libos, wires: None, started: Cell::new(0) }
+    }
+
+    /// Each process is a host.
+    pub fn of_hosts(libos: &'static str, wires: Box<dyn Wires>) -> Self {
+        Self { wires: Some(wires), ..Self::new(libos) }
+    }
+
+    /// The address of the process that is started as this one, from 0 on.
+    pub fn address(&self, host: usize) -> IpAddr {
+        self.wires.as_ref().map_or(Ipv4Addr::LOCALHOST.into(), |wires| wires.address(host, true))
+    }
+
+    /// The same in IPv6.
+    pub fn address_v6(&self, host: usize) -> IpAddr {
+        self.wires.as_ref().map_or(Ipv6Addr::LOCALHOST.into(), |wires| wires.address(host, false))
+    }
+
+    /// The address of the process that is started next.
+    pub fn next(&self) -> IpAddr {
+        self.address(self.started.get())
+    }
+
+    /// Any port of the process that is started next.
+    pub fn any_port(&self) -> String {
+        format!("{}:0", self.next())
+    }
+
+    /// The same in IPv6.
+    pub fn any_port_v6(&self) -> String {
+        format!("[{}]:0", self.address_v6(self.started.get()))
+    }
+
+    /// The address of the programs of others, which are the kernel's.
+    pub fn kernel(&self) -> IpAddr {
+        self.wires.as_ref().map_or(Ipv4Addr::LOCALHOST.into(), |wires| wires.kernel(true))
+    }
+
+    /// The back end of this test's own process: the stage's, as the next host on its wire if it has one.
+    pub fn own_config(&self) -> Config {
+        let host = self.started.replace(self.started.get() + 1);
+        let mut config = match &self.wires {
+            Some(wires) => Config::from_yaml("host.yaml", &wires.join(host)).expect("as for programs"),
+            None => Config::default(),
+        };
+        config.libos = Some(self.libos.to_owned());
+        config.catmem.directory = Some(self.directory());
+        config
+    }
+
+    /// That of a client of the stage's programs in this test's process: where they are hosts of their own, the kernel.
+    pub fn client_config(&self) -> Config {
+        let libos = if self.wires.is_some() { "catnap" } else { self.libos };
+        let mut config = Config { libos: Some(libos.to_owned()), ..Config::default() };
+        config.catmem.directory = Some(self.directory());
+        config
     }
 
     /// Where the processes find what they share.
@@ -40,6 +112,12 @@ impl Stage {
         }
         command.args(options).env("XDG_RUNTIME_DIR", self.runtime.path());
         command.env("LIBOS", self.libos).env_remove("CONFIG_PATH");
+        let host = self.started.replace(self.started.get() + 1);
+        if let Some(wires) = &self.wires {
+            let file = self.runtime.path().join(format!("host-{host}.yaml"));
+            std::fs::write(&file, wires.join(host)).expect("room for a file");
+            command.env("CONFIG_PATH", file);
+        }
         // Cargo's own path may have a library of another build in front.
         command.env("LD_LIBRARY_PATH", build::library());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The network stack of our own as programs have it: `margay ping` asks the kernel's host on the other end of a wire; and two processes
+//! speak to each other without any right.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where what it stands on is missing")]
+
+#[path = "common/harness/mod.rs"]
+mod harness;
+
+use core::net::SocketAddr;
+use harness::bytes::message;
+use harness::network::{ip, own, sysctl};
+use harness::{Context, done, pair};
+use margay::config::catnip::Wire;
+use margay::{Datagram, Domain, Kind, LibOs, Qd};
+use std::process::Command;
+
+/// The kernel's host, and bytes of the longest request.
+const KERNEL: [&str; 2] = ["10.9.0.1", "fd09::1"];
+const LONGEST: &str = "65507";
+
+/// Exit code, standard output and standard error of a command that ends by itself.
+fn margay(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_margay"));
+    let output = command.args(arguments).env_remove("CONFIG_PATH").env_remove("LIBOS").output().expect("margay starts");
+    let text = |bytes| String::from_utf8(bytes).expect("text is UTF-8");
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+/// Bytes that the kernel's host may hold back for a neighbour whom it is still asking for. Its own bound is less than three of the
+/// longest answers; and a question that leaves while a carrier has just come is lost, so that it asks again after a second only.
+const HELD_BACK: &str = "1048576";
+
+/// Asks the kernel's host, behind its interface `end`, by requests of all lengths, and who is not there in vain.
+fn pings(device: &str, end: &str) {
+    for family in ["ipv4", "ipv6"] {
+        sysctl(&format!("{family}.neigh.{end}.unres_qlen_bytes"), HELD_BACK);
+    }
+    let ask = |to: &str, size: &str, seconds: &str| {
+        let arguments = ["ping", to, "--device", device, "--interface", "ours", "--size", size];
+        let ours = ["--address", "10.9.0.2/24", "--address", "fd09::2/64"];
+        let often = ["--count", "3", "--interval", "0.002", "--timeout", seconds];
+        margay(&[&arguments[..], &ours, &often].concat())
+    };
+    for to in KERNEL {
+        for size in ["0", "1473", LONGEST] {
+            let (code, out, err) = ask(to, size, "10");
+            assert_eq!(code, Some(0), "{to}, {size} bytes: {out}{err}");
+            assert!(out.contains("3 sent, 3 answered, 0 lost") && out.contains("p99"), "{out}");
+            assert!(out.contains(&format!("{size} bytes from {to}: request 2, 64 hops left")), "{out}");
+        }
+        // Three questions, a second each.
+        let (code, out, err) = ask(&to.replace("9.0.1", "9.0.77").replace("::1", "::77"), "56", "4");
+        assert_eq!(code, Some(1), "{out}{err}");
+        assert!(out.contains("3 sent, 0 answered, 3 lost") && out.contains("EHOSTUNREACH"), "{out}{err}");
+    }
+}
+
+#[test]
+fn margay_ping_over_packet() {
+    if own("margay_ping_over_packet") {
+        ip("link add ours type veth peer name theirs\nlink set ours up\nlink set theirs up\n\
+            addr add 10.9.0.1/24 dev theirs\naddr add fd09::1/64 dev theirs nodad\n");
+        pings("packet", "theirs");
+    }
+}
+
+#[test]
+fn margay_ping_over_tap() {
+    if own("margay_ping_over_tap") {
+        sysctl("ipv6.conf.default.accept_dad", "0");
+        ip(
+            "tuntap add ours mode tap\nlink set ours up\naddr add 10.9.0.1/24 dev ours\naddr add fd09::1/64 dev ours nodad\n",
+        );
+        pings("tap", "ours");
+    }
+}
+
+/// Whom nothing belongs to on any machine.
+const NOBODY: u32 = 65_534;
+const ROUNDS: u64 = 300;
+/// Of the board.
+const READY: usize = 0;
+
+/// A stack on one end of a wire over Unix sockets, where anybody may make such.
+fn host(context: &Context, own: &str, other: &str, number: u8) -> LibOs {
+    assert!(!rustix::process::geteuid().is_root(), "this is to work without any right");
+    let place = |end: &str| context.shared().join(end);
+    let mut config = context.config();
+    config.libos = Some("catnip".to_owned());
+    config.catmem.directory = Some(place("pipes").with_extension(own));
+    config.catnip.device = Wire::Socket;
+    config.catnip.path = Some(place(own));
+    config.catnip.peer = Some(place(other));
+    config.catnip.addresses =
+        [format!("10.13.0.{number}/24"), format!("fd13::{number}/64")].map(|text| text.parse().unwrap()).into();
+    LibOs::new(&config).expect("the LibOs starts")
+}
+
+fn pop(libos: &mut LibOs, qd: Qd) -> Datagram {
+    let qt = libos.pop(qd, None).unwrap();
+    libos.wait(qt, harness::LIMIT).unwrap().into_datagram().unwrap()
+}
+
+/// The port that is served on the first host, in each family.
+fn served(domain: Domain) -> SocketAddr {
+    if domain == Domain::V4 { "10.13.0.1:77" } else { "[fd13::1]:77" }.parse().unwrap()
+}
+
+#[test]
+fn without_any_right() {
+    // Who runs this without any right is not changed.
+    let is_root = rustix::process::geteuid().is_root();
+    let mut pair = pair!().server(|context| {
+        let mut libos = host(context, "near", "far", 1);
+        let qds = [Domain::V4, Domain::V6].map(|domain| {
+            let qd = libos.socket(domain, Kind::Datagram).unwrap();
+            libos.bind(qd, served(domain)).unwrap();
+            qd
+        });
+        context.board.set(READY, 1);
+        for qd in qds {
+            for _ in 0..ROUNDS {
+                let datagram = pop(&mut libos, qd);
+                let to = datagram.sender();
+                let qt = libos.push_to(qd, datagram.into_message(), to).unwrap();
+                done(&mut libos, qt);
+            }
+        }
+        // The last answer may still be asked for.
+        while context.board.get(READY) < 2 {
+            libos.poll();
+        }
+    });
+    if is_root {
+        pair = pair.uid(NOBODY);
+    }
+    pair = pair.client(|context| {
+        context.board.wait(READY, 1);
+        let mut libos = host(context, "far", "near", 2);
+        for domain in [Domain::V4, Domain::V6] {
+            let qd = libos.socket(domain, Kind::Datagram).unwrap();
+            for number in 0..ROUNDS {
+                let bytes = message([1, 100, 1400, 9000][number as usize % 4], context.seed, number);
+                let qt = libos.push_to(qd, &bytes[..], served(domain)).unwrap();
+                done(&mut libos, qt);
+                let answer = pop(&mut libos, qd);
+                assert_eq!(answer.sender(), served(domain));
+                assert!(answer.into_message().to_vec() == bytes, "round {number}");
+            }
+        }
+        assert_eq!(libos.counters().drops, 0);
+        context.board.set(READY, 2);
+    });
+    if is_root {
+        pair = pair.uid(NOBODY);
+    }
+    pair.run();
+}
