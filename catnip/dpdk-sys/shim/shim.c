@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 #include "shim.h"
 
+#include <errno.h>
 #include <string.h>
 
 int margay_errno(void)
@@ -165,3 +166,24 @@ bool margay_knows_thread(void)
 {
 	return rte_lcore_id() != LCORE_ID_ANY;
 }
+
+/* Handles of interrupts are as they are here since 21.11, and were called stable later. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+int margay_watch(int descriptor, void (*callback)(void *), void *argument)
+{
+	struct rte_intr_handle *handle = rte_intr_instance_alloc(RTE_INTR_INSTANCE_F_PRIVATE);
+	int said;
+
+	if (handle == NULL)
+		return -ENOMEM;
+	/* Kept for good, as the callback is. */
+	if (rte_intr_fd_set(handle, descriptor) != 0 || rte_intr_type_set(handle, RTE_INTR_HANDLE_EXT) != 0)
+		said = -EINVAL;
+	else
+		said = rte_intr_callback_register(handle, callback, argument);
+	if (said < 0)
+		rte_intr_instance_free(handle);
+	return said;
+}
+#pragma GCC diagnostic pop

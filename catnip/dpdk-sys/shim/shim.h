@@ -12,6 +12,7 @@
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
+#include <rte_interrupts.h>
 #include <rte_lcore.h>
 #include <rte_log.h>
 #include <rte_mbuf.h>
@@ -124,6 +125,9 @@ bool margay_free_pool(struct rte_mempool *pool);
 bool margay_iova_is_va(void);
 /* The device behind a port, or a null pointer. */
 struct rte_device *margay_device(uint16_t port);
+/* Has DPDK's interrupt thread call a function whenever a descriptor is readable, for good; 0, or a negative errno. */
+int margay_watch(int descriptor, void (*callback)(void *), void *argument);
+
 /* Whether this thread is one that DPDK knows. */
 bool margay_knows_thread(void);
 

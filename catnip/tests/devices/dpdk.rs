@@ -12,6 +12,8 @@ use runtime::buf::{Classes, Pools, Sga};
 use runtime::device::{BURST_FRAMES_MAX, Burst, Checksum, Device, Frame};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::net::UdpSocket;
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 fn open(port: &str) -> Dpdk {
@@ -222,6 +224,46 @@ fn memif_carries_frames_both_ways() {
         client.tx(&mut none).unwrap();
     }
     assert_eq!((client.counters().send_drops - drops, pools.stats()[0].in_use), (200, 0));
+}
+
+/// Peers that come and go while the port is busy: the driver maps and unmaps the shared memory on a thread of its own.
+#[test]
+fn memif_peers_come_and_go_under_a_busy_port() {
+    const PEERS: usize = 60;
+    let directory = tempfile::tempdir().unwrap();
+    let wire = format!("id=0,socket={},socket-abstract=no", directory.path().join("memif.sock").display());
+    let (stop, opened) = (AtomicBool::new(false), Barrier::new(2));
+    let received = std::thread::scope(|scope| {
+        let server = scope.spawn(|| {
+            let mut port = open(&format!("net_memif_busy0,role=server,{wire}"));
+            opened.wait();
+            let (pools, mut burst) = (pools(), Burst::new());
+            while !stop.load(Ordering::Relaxed) {
+                port.rx(&mut burst).unwrap();
+                while burst.pop().is_some() {}
+                while !burst.is_full() {
+                    burst.push(frame(&pools, &[9; 64])).unwrap();
+                }
+                port.tx(&mut burst).unwrap();
+                while burst.pop().is_some() {}
+            }
+            port.counters().received
+        });
+        opened.wait();
+        for peer in 0..PEERS {
+            let mut port = open(&format!("net_memif_busy1,role=client,{wire}"));
+            let (_, bytes) = receive(&mut port, |_, _| true);
+            assert_eq!(bytes, [9; 64], "peer {peer}");
+            let (pools, mut burst) = (pools(), Burst::new());
+            while !burst.is_full() {
+                burst.push(frame(&pools, &[8; 64])).unwrap();
+            }
+            port.tx(&mut burst).unwrap();
+        }
+        stop.store(true, Ordering::Relaxed);
+        server.join().unwrap()
+    });
+    assert!(received > 0);
 }
 
 /// A virtual machine's card and its host, in one process: the guest's end reads the memory that it was told of, so payloads are copied there.

@@ -36,5 +36,12 @@ pub const START_PAUSE: Duration = Duration::from_millis(50);
 pub const LINK_LOOKS: u32 = 20;
 /// See [`LINK_LOOKS`].
 pub const LINK_PAUSE: Duration = Duration::from_millis(5);
+/// How often a turn that another thread has is tried for, until that is left to pauses, and how long those are. Also how long DPDK's interrupt
+/// thread waits at most where `/proc` does not say what it waits for.
+pub const TURN_LOOKS: u32 = 64;
+/// See [`TURN_LOOKS`].
+pub const TURN_PAUSE: Duration = Duration::from_micros(200);
+/// How often DPDK's interrupt thread finds more to do until the ports have their turns for a pause.
+pub const TURN_ROUNDS: u32 = 64;
 /// Packet buffers that `net_af_xdp` puts aside for each queue, however few descriptors it has.
 pub const AF_XDP_FILLED: u32 = 2048;

@@ -12,9 +12,11 @@
 //! - Every packet buffer is in one place: DPDK's pool, the driver, a view, or what waits here to be sent.
 //! - What the driver does not take waits here and in the burst; nothing is dropped but what could never be sent, and that is counted.
 //! - One port belongs to one LibOs and its thread. Buffers that a driver frees on another thread come back through a ring.
+//! - No driver takes memory away during a burst.
 //!
 //! - `device`: the port as a device. `eal`: the environment, once for each process. `port`: finding, setting and starting. `packets`: pools of packet buffers.
-//!   `receive`, `transmit`, `loans`: the data path. `pause`: sleeping without interrupts.
+//!   `receive`, `transmit`, `loans`: the data path. `pause`: sleeping without interrupts. `turns`: bursts beside
+//!   DPDK's interrupt thread.
 
 #[cfg(feature = "dpdk")]
 mod device;
@@ -34,6 +36,8 @@ mod port;
 mod receive;
 #[cfg(feature = "dpdk")]
 mod transmit;
+#[cfg(feature = "dpdk")]
+mod turns;
 
 #[cfg(feature = "dpdk")]
 pub use device::Dpdk;

@@ -4,6 +4,7 @@
 use super::Settings;
 use super::limits::{AF_XDP_FILLED, LINK_LOOKS, LINK_PAUSE, SEGMENT, START_PAUSE, START_TRIES};
 use super::packets::Packets;
+use super::turns::Turn;
 use core::ffi::{CStr, c_int};
 use core::ptr::null;
 use dpdk_sys::{
@@ -90,6 +91,8 @@ pub struct Port {
     /// It was added for this, and goes with it.
     added: bool,
     driver: &'static str,
+    /// Taken for a burst, and for what starts and ends it.
+    turn: Turn,
     /// It reads memory without this processor.
     dma: bool,
     arguments: String,
@@ -123,6 +126,7 @@ impl Port {
             id,
             added,
             driver: "",
+            turn: Turn::default(),
             dma: !name.starts_with("net_"),
             arguments: name.to_owned(),
             address: None,
@@ -133,12 +137,18 @@ impl Port {
             // SAFETY: the driver's name is a string that stays as long as the driver, which is never unloaded.
             port.driver = unsafe { CStr::from_ptr(info.driver_name) }.to_str().unwrap_or_default();
         }
+        port.turn = Turn::new(port.driver)?;
         Ok(port)
     }
 
     /// DPDK's number for it.
     pub const fn id(&self) -> u16 {
         self.id
+    }
+
+    /// Its turn.
+    pub const fn turn(&self) -> &Turn {
+        &self.turn
     }
 
     /// The driver's name.
@@ -283,7 +293,7 @@ impl Port {
         let client = self.driver == "net_memif" && CLIENT.iter().any(|role| self.arguments.contains(role));
         let mut tries = if client { START_TRIES } else { 1 };
         loop {
-            let starting = control();
+            let starting = (control(), self.turn.wait());
             // SAFETY: a number.
             let said = unsafe { rte_eth_dev_start(self.id) };
             // The peer may be another port of this process.
@@ -293,7 +303,7 @@ impl Port {
                 return check(said, "rte_eth_dev_start: the port does not start");
             }
             if said >= 0 {
-                let _control = control();
+                let _stopping = (control(), self.turn.wait());
                 // SAFETY: a number. What it says shows when it is started again.
                 unsafe { rte_eth_dev_stop(self.id) };
             }
@@ -359,6 +369,7 @@ impl Drop for Port {
         // port as it is, to the process' end.
         unsafe {
             let device = margay_device(self.id);
+            let turn = self.turn.wait();
             rte_eth_dev_stop(self.id);
             for &(start, len) in &self.mapped {
                 let start = core::ptr::with_exposed_provenance_mut(start);
@@ -366,6 +377,7 @@ impl Drop for Port {
                 rte_extmem_unregister(start, len);
             }
             rte_eth_dev_close(self.id);
+            drop(turn);
             if self.added && !device.is_null() {
                 rte_dev_remove(device);
             }

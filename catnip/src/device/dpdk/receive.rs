@@ -8,6 +8,7 @@ use super::Settings;
 use super::limits::SPARE;
 use super::packets::Packets;
 use super::port::{Plan, Port};
+use super::turns::Turn;
 use core::ptr::{NonNull, null_mut};
 use dpdk_sys::{
     MARGAY_SUMS_BAD, MARGAY_SUMS_GOOD, margay_free, margay_free_segment, margay_look, margay_receive, margay_segment,
@@ -43,6 +44,7 @@ pub struct Receiver {
     queue: u16,
     packets: Rc<Packets>,
     lent: Pool,
+    turn: Turn,
     /// Packet buffers that views may hold.
     lendable: u32,
     pools: Pools,
@@ -70,6 +72,7 @@ impl Receiver {
             queue: 0,
             packets,
             lent,
+            turn: port.turn().clone(),
             lendable: count - descriptors,
             pools,
             found: Box::new([margay_segment::default(); BURST_FRAMES_MAX]),
@@ -94,7 +97,8 @@ impl Receiver {
     /// Takes a burst from the first queue that has something.
     #[inline]
     fn fetch(&mut self) {
-        self.at = 0;
+        (self.at, self.end) = (0, 0);
+        let Some(_turn) = self.turn.begin() else { return };
         for _ in 0..self.queues {
             // SAFETY: the port is this LibOs' own, the queue one of its, and there is room for as many.
             let came =

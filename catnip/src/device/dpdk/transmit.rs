@@ -8,6 +8,7 @@ use super::limits::{COPIED_MAX, COPIED_PIECE_MAX, LOANS_MAX, SPARE, TRIES_PER_LI
 use super::loans::Loans;
 use super::packets::Packets;
 use super::port::{Plan, Port, link_up};
+use super::turns::Turn;
 use core::ptr::NonNull;
 use dpdk_sys::{
     MARGAY_FLAG_TX_IP_CKSUM, MARGAY_FLAG_TX_IPV4, MARGAY_FLAG_TX_IPV6, MARGAY_FLAG_TX_TCP_CKSUM,
@@ -20,7 +21,7 @@ use runtime::device::{Burst, Checksum, DeviceCounters, ETHERNET_HEADER, Frame, S
 use runtime::limits::SGA_SEGMENTS_MAX;
 
 /// What becomes of a frame.
-enum Turn {
+enum Fate {
     /// So many packet buffers with copies, and so many attached.
     Send { copies: usize, attached: usize },
     /// There is not enough for it now.
@@ -32,6 +33,7 @@ enum Turn {
 /// The sending half of a port.
 pub struct Transmitter {
     port: u16,
+    turn: Turn,
     /// Packet buffers to copy into.
     packets: Packets,
     /// Those without data, and what is attached to them.
@@ -67,6 +69,7 @@ impl Transmitter {
         };
         Ok(Self {
             port: port.id(),
+            turn: port.turn().clone(),
             packets,
             attached,
             segment: plan.segment as usize,
@@ -121,13 +124,13 @@ impl Transmitter {
             while self.waiting.len() < WAITING_MAX
                 && let Some(front) = burst.front()
             {
-                match self.turn(front) {
-                    Turn::Wait => break,
-                    Turn::Refuse => {
+                match self.fate(front) {
+                    Fate::Wait => break,
+                    Fate::Refuse => {
                         counters.send_drops += 1;
                         burst.pop();
                     }
-                    Turn::Send { copies, attached } => {
+                    Fate::Send { copies, attached } => {
                         let Some(frame) = burst.pop() else { break };
                         works |= matches!(frame.checksum, Checksum::Partial { .. });
                         self.begin(frame, copies + attached, attached > 0, counters);
@@ -147,6 +150,7 @@ impl Transmitter {
     /// Gives what waits to the driver.
     #[inline]
     fn hand_over(&mut self) {
+        let Some(_turn) = self.turn.begin() else { return };
         while let Some(rest) = self.waiting.get_mut(self.at..).filter(|rest| !rest.is_empty()) {
             // SAFETY: the port is this LibOs' own, and the packets are whole and nobody else's; those that it takes are the driver's.
             let went = unsafe { margay_send(self.port, 0, rest.as_mut_ptr(), rest.len() as u16) };
@@ -196,12 +200,12 @@ impl Transmitter {
 
     /// What becomes of a frame. If it is sent, as many packet buffers as it takes are at hand.
     #[inline]
-    fn turn(&mut self, frame: &Frame) -> Turn {
+    fn fate(&mut self, frame: &Frame) -> Fate {
         let len = frame.data.len();
         let too_long = if frame.segmentation.is_some() { !self.segmentation } else { len > self.longest };
         let undone = matches!(frame.checksum, Checksum::Partial { .. }) && !(self.checksum && work(frame).is_some());
         if too_long || undone || len < ETHERNET_HEADER {
-            return Turn::Refuse;
+            return Fate::Refuse;
         }
         let (mut copies, mut attached) = (1, 0);
         if len > COPIED_MAX && self.attached.is_some() {
@@ -212,14 +216,14 @@ impl Transmitter {
             // One copy of the whole.
             (copies, attached) = (len.div_ceil(self.segment), 0);
             if copies > self.chains.unwrap_or(1) {
-                return Turn::Refuse;
+                return Fate::Refuse;
             }
         }
         let bare = self.attached.as_ref().map(|(bare, _)| bare);
         if stock(&mut self.plain, Some(&self.packets), copies) && stock(&mut self.bare, bare, attached) {
-            Turn::Send { copies, attached }
+            Fate::Send { copies, attached }
         } else {
-            Turn::Wait
+            Fate::Wait
         }
     }
 
