@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What every device must do, whatever carries its frames: two of them, at the ends of one wire. Ports of DPDK are in `dpdk`.
+//! What every device must do, whatever carries its frames: two of them, at the ends of one wire.
 //!
 //! `MARGAY_FRAMES=10000000` sends so many random frames over each in place of some thousand.
 
 use crate::network::{ip, own};
 use crate::random::{Random, carry, number};
 use crate::{LOOKS, all};
+#[cfg(feature = "dpdk")]
+use catnip::device::dpdk::{self, Dpdk};
 use catnip::device::packet::{Packet, Settings as Sockets};
 use catnip::device::socket::Socket;
 use catnip::device::tap::{Offloads, Tap};
 use catnip::device::xdp::{self, Mode, Ours, Xdp};
 use runtime::buf::{Classes, Pools, Sga};
 use runtime::device::{Burst, Device, Frame};
+#[cfg(feature = "dpdk")]
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 const NEAR: [u8; 6] = [2, 0, 0, 0, 0, 0x42];
@@ -64,6 +68,8 @@ macro_rules! wires {
 }
 
 wires! { socket packet long_packet tap xdp_native xdp_generic long_xdp }
+#[cfg(feature = "dpdk")]
+wires! { memif vhost net_af_packet net_tap }
 
 fn random_frames(mut wire: Wire) {
     let frames = std::env::var("MARGAY_FRAMES").map_or(FRAMES, |text| text.parse().expect("a number of frames"));
@@ -258,5 +264,73 @@ fn xdp_of(test: &str, mode: Mode, mtu: u16) -> Option<Wire> {
         let wire = over(open("near", NEAR, &all[0]), open("far", FAR, &all[1]), all);
         assert_eq!(wire.near.caps().mtu, mtu);
         Wire { interface: Some("near"), ..wire }
+    })
+}
+
+/// A port of DPDK with pools of its own, and few of everything. Its name ends in a number that no other port of this process has.
+#[cfg(feature = "dpdk")]
+fn port(name: impl FnOnce(usize) -> String, pools: &Pools) -> Dpdk {
+    static NUMBER: AtomicUsize = AtomicUsize::new(100);
+    let name = name(NUMBER.fetch_add(1, Ordering::Relaxed));
+    let settings = dpdk::Settings { receive: 256, transmit: 128, buffers: Some(2048), ..dpdk::Settings::new(&name) };
+    Dpdk::open(&settings, pools).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// Two ports of DPDK whose other ends are each other.
+#[cfg(feature = "dpdk")]
+fn linked(near: Dpdk, far: Dpdk, pools: [Pools; 2], directory: tempfile::TempDir) -> Wire {
+    let up = (0..LOOKS).any(|_| {
+        let up = near.link_up() && far.link_up();
+        if !up {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        up
+    });
+    assert!(up, "no link");
+    Wire { _directory: Some(directory), ..over(near, far, pools) }
+}
+
+/// Shared memory, made by the client.
+#[cfg(feature = "dpdk")]
+#[expect(clippy::unnecessary_wraps, reason = "as for `socket`")]
+fn memif(_: &str) -> Option<Wire> {
+    let directory = tempfile::tempdir().unwrap();
+    let all = [pools(), pools()];
+    let wire = format!("id=0,socket={},socket-abstract=no", directory.path().join("memif.sock").display());
+    let near = port(|number| format!("net_memif{number},role=server,{wire}"), &all[0]);
+    let far = port(|number| format!("net_memif{number},role=client,{wire}"), &all[1]);
+    Some(linked(near, far, all, directory))
+}
+
+/// A virtual machine's card, and its host.
+#[cfg(feature = "dpdk")]
+#[expect(clippy::unnecessary_wraps, reason = "as for `socket`")]
+fn vhost(_: &str) -> Option<Wire> {
+    let directory = tempfile::tempdir().unwrap();
+    let (all, socket) = ([pools(), pools()], directory.path().join("vhost.sock"));
+    let near = port(|number| format!("net_vhost{number},iface={},queues=1", socket.display()), &all[0]);
+    let guest = |number| format!("net_virtio_user{number},path={},queues=1,queue_size=256", socket.display());
+    let far = port(guest, &all[1]);
+    Some(linked(near, far, all, directory))
+}
+
+/// DPDK's packet sockets at both ends of a veth.
+#[cfg(feature = "dpdk")]
+fn net_af_packet(test: &str) -> Option<Wire> {
+    let all = [pools(), pools()];
+    veth(test, 1500).then(|| {
+        let open = |iface, pools| port(|number| format!("net_af_packet{number},iface={iface}"), pools);
+        Wire { interface: Some("near"), ..over(open("near", &all[0]), open("far", &all[1]), all) }
+    })
+}
+
+/// DPDK's TAP, with a packet socket of ours on the interface that is its other end.
+#[cfg(feature = "dpdk")]
+fn net_tap(test: &str) -> Option<Wire> {
+    let all = [pools(), pools()];
+    own(test).then(|| {
+        let tap = port(|number| format!("net_tap{number},iface=near"), &all[0]);
+        ip("link set near up\n");
+        Wire { interface: Some("near"), ..over(tap, packets("near", FAR, &all[1]), all) }
     })
 }
