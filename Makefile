@@ -27,6 +27,7 @@ bench: setup ## measure pipes, sockets and the network stack against the limits 
 	cargo run --release --bin margay -- bench catloop
 	cargo run --release --bin margay -- bench catcollar catnap
 	cargo run --release --bin margay -- bench network
+	[ -z "$$(scripts/features)" ] || cargo run --release $$(scripts/features) --bin margay -- bench dpdk
 
 sim: setup ## TCP in 100,000 simulated networks (MARGAY_SIM_SEEDS), optimised
 	@scripts/sim

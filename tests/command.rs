@@ -216,6 +216,34 @@ fn a_quick_run_of_network_measures_everything() {
     }
 }
 
+#[cfg(feature = "catnip-dpdk")]
+#[test]
+fn a_quick_run_of_dpdk_measures_everything() {
+    let Some(_cores) = two_cores() else { return };
+    let words = ["64 B UDP round trip / bare frames", "TCP requests of 64 sockets", "bare frames over memif (limit)"];
+    let run = quick_run(&["dpdk"], "dpdk", &words);
+    let series = run["series"].as_array().expect("a list");
+    let figure = |key: &str| {
+        let one = series.iter().find(|series| series["key"] == key).unwrap_or_else(|| panic!("no {key}"));
+        assert!(one["median"].as_f64().is_some_and(|median| median > 0.0), "{one}");
+        one["facts"]["allocations per request"].as_f64()
+    };
+    for key in ["frames/round trip/64", "udp/round trip/64", "tcp/round trip/64"] {
+        figure(key);
+    }
+    for key in ["UDP, 64 sockets/64", "UDP, 1000 sockets/64", "TCP, 64 sockets/64", "TCP, 1000 sockets/64"] {
+        // Not none at all: now and then a LibOs tells about itself.
+        assert!(figure(key).is_some_and(|allocations| allocations < 0.01), "{key}: {:?}", figure(key));
+    }
+}
+
+#[cfg(not(feature = "catnip-dpdk"))]
+#[test]
+fn a_build_without_dpdk_says_so() {
+    let (code, _, err) = run(&["bench", "dpdk"]);
+    assert!(code == Some(2) && err.contains("catnip-dpdk"), "{err}");
+}
+
 #[test]
 fn benches_that_do_not_go_into_one_run_are_refused() {
     let (code, _, err) = run(&["bench", "catmem", "catnap"]);

@@ -32,7 +32,10 @@ figure is the median of its blocks, a ratio the median of those within the round
 over the same kind of shared memory; for kernel sockets, echo servers written by hand on epoll and on io_uring; for the
 network stack, a loop that copies the same bytes.
 
-`network` has a part over a veth pair, which takes root: the pair and a network for each process are made for it, and go
+`dpdk` takes a build with the feature `catnip-dpdk`, and no hardware: its wire is net_memif, memory that two processes
+share. The limit are frames that are sent back as they come.
+
+`network` and `dpdk` have a part over a veth pair, which takes root: the pair and a network for each process are made for it, and go
 with it. Without root that part is skipped.
 
 Goals that are missed do not change the exit code: on a busy or a virtual machine they may be.";
@@ -120,6 +123,8 @@ pub enum Measured {
     Catnap,
     /// Margay's own network stack beside smoltcp: datagrams in and out, checksum; round trips over veth (half a minute)
     Network,
+    /// The same over a port of DPDK between two processes: round trips beside bare frames, requests of many sockets (half a minute)
+    Dpdk,
 }
 
 impl Measured {
@@ -131,17 +136,22 @@ impl Measured {
         let sockets = |&one: &Self| match one {
             Self::Catcollar => Some(Sockets::Catcollar),
             Self::Catnap => Some(Sockets::Catnap),
-            Self::Catmem | Self::Catloop | Self::Network => None,
+            Self::Catmem | Self::Catloop | Self::Network | Self::Dpdk => None,
         };
         match what {
             [Self::Catmem] => Ok(&bench::catmem::SUITE),
             [Self::Catloop] => Ok(&bench::catloop::SUITE),
+            [Self::Dpdk] if !cfg!(feature = "catnip-dpdk") => Err(Cli::command().error(
+                ErrorKind::InvalidValue,
+                "this build of Margay has no DPDK: build it with the feature `catnip-dpdk` (cargo run --release --features catnip-dpdk)",
+            )),
+            [Self::Dpdk] => Ok(bench::dpdk::suite(apart::why_not().is_none())),
             [Self::Network] => Ok(bench::network::suite(apart::why_not().is_none())),
             _ => match what.iter().map(sockets).collect::<Option<Vec<Sockets>>>() {
                 Some(which) => Ok(bench::sockets::suite(&which)),
                 None => Err(Cli::command().error(
                     ErrorKind::ArgumentConflict,
-                    "catmem, catloop and network have a run of their own; only catcollar and catnap go into one",
+                    "catmem, catloop, network and dpdk have a run of their own; only catcollar and catnap go into one",
                 )),
             },
         }

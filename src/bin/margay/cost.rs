@@ -86,6 +86,7 @@ fn round_trip(kind: Kind) -> f64 {
         Kind::Margay(how) => 350.0 + how.size as f64 / 4.0,
         Kind::SpinningTcp { .. } | Kind::Echo { .. } | Kind::Veth { .. } | Kind::Tap { .. } => 10_000.0 + bytes(kind),
         Kind::Stack { .. } | Kind::Bytes { .. } | Kind::Connections(_) | Kind::Bulk { .. } => 200.0,
+        Kind::Memif { size, .. } => 1_000.0 + size as f64,
         Kind::Futex | Kind::UnixSocket { .. } | Kind::KernelPipe { .. } | Kind::Tcp { .. } => 15_000.0 + bytes(kind),
     }
 }
@@ -98,6 +99,7 @@ fn one_way(kind: Kind) -> f64 {
         | Kind::Stack { .. }
         | Kind::Bytes { .. }
         | Kind::Connections(_)
+        | Kind::Memif { .. }
         | Kind::Bulk { .. } => round_trip(kind) / 2.0,
         Kind::CopyRing { size, .. } => 20.0 + size as f64 / 10.0,
         Kind::Margay(how) if how.over.is_kernel() => 3_000.0 + how.size as f64 / 3.0,

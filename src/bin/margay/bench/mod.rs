@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `margay bench`: every figure of a back end beside its limit and its goal.
 //!
-//! `plan` has the words in which `catmem`, `catloop`, `sockets` and `network` say what is measured and what is asked of it, `stats` makes
+//! `plan` has the words in which `catmem`, `catloop`, `sockets`, `network` and `dpdk` say what is measured and what is asked of it, `stats` makes
 //! figures of blocks, and `report`, `json` and `svg` show them.
 
 pub mod catloop;
 pub mod catmem;
+pub mod dpdk;
 mod json;
 mod machine;
 pub mod network;

@@ -169,7 +169,7 @@ pub const fn goal(
 
 #[cfg(test)]
 mod tests {
-    use super::super::{catloop, catmem, network, sockets};
+    use super::super::{catloop, catmem, dpdk, network, sockets};
     use super::Suite;
     use crate::channel::Sockets;
 
@@ -177,7 +177,7 @@ mod tests {
     fn every_goal_is_measured_and_every_key_is_there_once() {
         let kernel = |which: &[Sockets]| sockets::suite(which);
         let both = [Sockets::Catcollar, Sockets::Catnap];
-        let suites: [&Suite; 7] = [
+        let suites: [&Suite; 9] = [
             &catmem::SUITE,
             &catloop::SUITE,
             kernel(&both),
@@ -185,6 +185,8 @@ mod tests {
             kernel(&both[1..]),
             network::suite(true),
             network::suite(false),
+            dpdk::suite(true),
+            dpdk::suite(false),
         ];
         for (suite, quick) in suites.into_iter().flat_map(|suite| [(suite, true), (suite, false)]) {
             let plan = (suite.plan)(quick);

@@ -12,7 +12,7 @@ use crate::process::job::{Pattern, Place, Report, Role};
 use crate::process::worker::Teller;
 use anyhow::{Context, Result, bail, ensure};
 use baselines::{Meter, Service, epoll, io_uring};
-use margay::{Errno, LibOs, Outcome, Qd, Sga};
+use margay::{Domain, Errno, Kind, LibOs, Outcome, Qd, Sga, SocketOption};
 use rustix::net::sockopt::set_tcp_nodelay;
 use rustix::net::{
     AddressFamily, SocketAddrV4, SocketFlags, SocketType, bind, getsockname, listen as listen_on, socket_with,
@@ -46,12 +46,12 @@ pub fn serve(server: Server, size: usize, pattern: Pattern, place: &Place, telle
         _ => bail!("an echo server answers many connections, or sleeps"),
     };
     let service = Service { connections: connections as usize, size };
-    let mut facts = BTreeMap::from([(CONNECTIONS.to_owned(), f64::from(connections))]);
     match (server, pattern) {
         (Server::Margay(sockets), Pattern::Asleep { milliseconds, .. }) => {
             let mut echo = Echo::new(sockets, service, Wait::Default, place)?;
             teller.ready_at(port(&mut echo.libos, echo.listening)?)?;
             let share = echo.asleep(Duration::from_millis(milliseconds.into()))?;
+            let facts = BTreeMap::from([(CONNECTIONS.to_owned(), f64::from(connections))]);
             return Ok(Report { facts, ..Report::of_blocks(vec![share]) });
         }
         (Server::Margay(sockets), _) => {
@@ -66,10 +66,34 @@ pub fn serve(server: Server, size: usize, pattern: Pattern, place: &Place, telle
             serve(listener, service, &mut meter)?;
         }
     }
+    facts(connections, &meter)
+}
+
+/// Serves the clients of a [`Pattern::Load`] with a LibOs that is there.
+pub fn serve_over(
+    mut libos: LibOs,
+    at: SocketAddr,
+    size: usize,
+    pattern: Pattern,
+    teller: &Teller<'_>,
+) -> Result<Report> {
+    let Pattern::Load { connections, blocks, per_block, .. } = pattern else { bail!("an echo server answers many") };
+    let listening = libos.socket(Domain::V4, Kind::Stream)?;
+    libos.set_option(listening, SocketOption::NoDelay(true))?;
+    libos.bind(listening, at).context("bind")?;
+    libos.listen(listening, BACKLOG as usize).context("listen")?;
+    teller.ready()?;
+    let mut meter = Meter::new(per_block.into(), all(blocks, per_block));
+    let service = Service { connections: connections as usize, size };
+    Echo { libos, listening, service, accepted: 0, closed: 0, parts: HashMap::new() }.serve(&mut meter)?;
+    facts(connections, &meter)
+}
+
+/// What a server tells when its clients have gone.
+pub fn facts(connections: u32, meter: &Meter) -> Result<Report> {
     let (system_calls, allocations) = meter.per_answer().context("the clients left before they had all answers")?;
-    facts.insert(SYSTEM_CALLS.to_owned(), system_calls);
-    facts.insert(ALLOCATIONS.to_owned(), allocations);
-    Ok(Report { facts, ..Report::default() })
+    let facts = [(CONNECTIONS, f64::from(connections)), (SYSTEM_CALLS, system_calls), (ALLOCATIONS, allocations)];
+    Ok(Report { facts: facts.map(|(name, figure)| (name.to_owned(), figure)).into(), ..Report::default() })
 }
 
 /// A socket of the kernel that listens on a free port of the loopback interface, and does not block.

@@ -11,6 +11,7 @@ mod futex;
 mod kernel;
 mod load;
 mod margay;
+mod memif;
 mod rtrb;
 mod shared;
 mod stacks;
@@ -29,6 +30,7 @@ use crowd::Crowd;
 pub use crowd::WORKING;
 pub use datagrams::PER_DATAGRAM;
 pub use echo::{ALLOCATIONS, CONNECTIONS, SYSTEM_CALLS};
+pub use memif::Memif;
 use serde::{Deserialize, Serialize};
 pub use stacks::{Bulk, Carries, Connections, Ends, Stack, Way, Work};
 use std::os::fd::OwnedFd;
@@ -270,6 +272,13 @@ pub enum Kind {
         /// Bytes per message.
         size: usize,
     },
+    /// Two processes over a port of DPDK that is memory.
+    Memif {
+        /// What is on the wire.
+        what: Memif,
+        /// Bytes per message.
+        size: usize,
+    },
     /// A server on TCP over the loopback interface, loaded by a client on epoll that is the same for all.
     Echo {
         /// Which.
@@ -310,6 +319,9 @@ impl Kind {
             Self::Veth { ends: Ends::Catnip, size, .. } => format!("catnip over veth, {}", units::size(size)),
             Self::Veth { ends: Ends::Kernel, size, .. } => format!("the kernel over veth, {}", units::size(size)),
             Self::Tap { size, .. } => format!("catnip and the kernel over tap, {}", units::size(size)),
+            Self::Memif { what: Memif::Frames, size } => format!("bare frames over memif, {}", units::size(size)),
+            Self::Memif { what: Memif::Datagrams, size } => format!("UDP over memif, {}", units::size(size)),
+            Self::Memif { what: Memif::Stream, size } => format!("TCP over memif, {}", units::size(size)),
             Self::Echo { server, size } => format!("echo server on {}, {}", server.name(), units::size(size)),
         }
     }
@@ -337,7 +349,8 @@ pub fn descriptors(kind: Kind, pattern: Pattern) -> Result<[Vec<OwnedFd>; 2]> {
         | Kind::Connections(_)
         | Kind::Bulk { .. }
         | Kind::Veth { .. }
-        | Kind::Tap { .. } => Ok([Vec::new(), Vec::new()]),
+        | Kind::Tap { .. }
+        | Kind::Memif { .. } => Ok([Vec::new(), Vec::new()]),
     }
 }
 
@@ -386,6 +399,7 @@ pub fn perform(job: &Job, descriptors: Vec<OwnedFd>, teller: &mut Teller<'_>) ->
         (Kind::Tcp { .. }, Pattern::Visits { .. }) => {
             return visit(visits::Tcp::new(one(descriptors)?, role)?, job, teller);
         }
+        (Kind::Memif { what, size }, _) => return memif::perform(what, size, job, teller),
         (Kind::Echo { server, size }, pattern) => {
             return match role {
                 Role::Server => echo::serve(server, size, pattern, place, teller),
@@ -421,7 +435,12 @@ pub fn perform(job: &Job, descriptors: Vec<OwnedFd>, teller: &mut Teller<'_>) ->
                 run(veth::tap::theirs(role, size)?, job, teller)
             }
         }
-        Kind::Echo { .. } | Kind::Stack { .. } | Kind::Bytes { .. } | Kind::Connections(_) | Kind::Bulk { .. } => {
+        Kind::Memif { .. }
+        | Kind::Echo { .. }
+        | Kind::Stack { .. }
+        | Kind::Bytes { .. }
+        | Kind::Connections(_)
+        | Kind::Bulk { .. } => {
             bail!("{} is no channel between two processes", job.kind.title())
         }
     }

@@ -10,7 +10,7 @@ use margay::config::catnip::Wire;
 use margay::{Buf, Domain, Kind, LibOs, Outcome, Qd};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 
 /// A socket of Margay's own stack.
 pub struct Catnip {
@@ -25,7 +25,11 @@ impl Catnip {
     pub fn new(role: Role, size: usize) -> Result<Self> {
         let (interface, _) = ends(INTERFACES, role);
         let (own, other) = ends(OWN_ADDRESSES, role);
-        let mut libos = libos(Wire::Packet, interface, own)?;
+        Self::on(libos(Wire::Packet, interface, own)?, size, own, other)
+    }
+
+    /// An end at its own address, for messages to the other's.
+    pub fn on(mut libos: LibOs, size: usize, own: Ipv4Addr, other: Ipv4Addr) -> Result<Self> {
         let qd = libos.socket(Domain::V4, Kind::Datagram)?;
         libos.bind(qd, at(own)).context("bind")?;
         let message = crate::channel::margay::filled(&mut libos, size)?;

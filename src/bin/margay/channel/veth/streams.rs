@@ -32,7 +32,7 @@ impl CatnipStream {
     }
 
     /// The end of `role`: the server listens at its own address, the client connects to the other's.
-    pub(super) fn on(mut libos: LibOs, role: Role, size: usize, own: Ipv4Addr, other: Ipv4Addr) -> Result<Self> {
+    pub fn on(mut libos: LibOs, role: Role, size: usize, own: Ipv4Addr, other: Ipv4Addr) -> Result<Self> {
         let qd = libos.socket(Domain::V4, Kind::Stream)?;
         libos.set_option(qd, SocketOption::NoDelay(true))?;
         let listens = role == Role::Server;
