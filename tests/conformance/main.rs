@@ -199,6 +199,7 @@ suite! {
         transfer: every_length_and_segments pop_sizes ping_pong more_than_the_ring_before_the_end;
         sleeping: sleepers_are_woken readiness;
         datagrams: boundaries;
+        many: at_once;
         losses: order_of_each_sender;
     } on
     kernel_server_xdp_v4 = KERNEL_SERVER_XDP_V4;
@@ -213,6 +214,7 @@ suite! {
         transfer: every_length_and_segments ping_pong;
         sleeping: readiness;
         datagrams: boundaries;
+        many: at_once;
         losses: order_of_each_sender;
     } on
     kernel_server_dpdk_v4 = KERNEL_SERVER_DPDK_V4;

@@ -43,6 +43,8 @@ mod turns;
 pub use device::Dpdk;
 #[cfg(feature = "dpdk")]
 pub use eal::version;
+#[cfg(feature = "dpdk")]
+pub use packets::pools;
 
 /// Whether this build has ports of DPDK.
 pub const BUILT: bool = cfg!(feature = "dpdk");

@@ -15,6 +15,15 @@ use std::ffi::CString;
 /// A number for each name that DPDK must know apart.
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
+/// Pools that there are.
+static POOLS: AtomicU32 = AtomicU32::new(0);
+
+/// Pools of packet buffers that there are in this process: those of open ports, and those that stay because a buffer is still out.
+#[must_use]
+pub fn pools() -> u32 {
+    POOLS.load(Ordering::Relaxed)
+}
+
 /// Memory of whatever socket there is: `SOCKET_ID_ANY`.
 const ANY_SOCKET: c_int = -1;
 
@@ -44,9 +53,11 @@ impl Packets {
         let name: &CStr = &name(kind);
         // SAFETY: a string that it copies, and numbers.
         let pool = unsafe { rte_pktmbuf_pool_create(name.as_ptr(), count, super::limits::CACHE, 0, room, ANY_SOCKET) };
-        NonNull::new(pool).map(Self).ok_or_else(|| {
+        let pool = NonNull::new(pool).ok_or_else(|| {
             last_error("rte_pktmbuf_pool_create: DPDK has too little memory: more huge pages, more catnip.dpdk.memory, or fewer buffers")
-        })
+        })?;
+        POOLS.fetch_add(1, Ordering::Relaxed);
+        Ok(Self(pool))
     }
 
     /// DPDK's pointer to it.
@@ -71,7 +82,9 @@ impl Packets {
 impl Drop for Packets {
     fn drop(&mut self) {
         // SAFETY: nobody takes buffers out any more; one that is out somewhere keeps the pool.
-        if !unsafe { margay_free_pool(self.raw()) } {
+        if unsafe { margay_free_pool(self.raw()) } {
+            POOLS.fetch_sub(1, Ordering::Relaxed);
+        } else {
             log::warn!("{} packet buffers of DPDK are still out: their pool stays", self.in_use());
         }
     }
