@@ -165,6 +165,7 @@ suite! {
         transfer: every_length_and_segments pop_sizes ping_pong without_a_copy what_was_popped_stays;
         sleeping: timeouts sleepers_are_woken readiness;
         datagrams: sized_pops;
+        losses: the_server_comes_back;
     } on
     catnip_memif_v4 = CATNIP_MEMIF_V4;
     catnip_memif_v6 = CATNIP_MEMIF_V6;

@@ -96,6 +96,7 @@ impl Device for Dpdk {
         self.transmitter.take_back();
         if self.receiver.receive(burst, &mut self.counters) {
             self.pause.busy();
+            self.port.has_found_the_server();
         }
         Ok(())
     }
@@ -103,6 +104,9 @@ impl Device for Dpdk {
     #[inline]
     fn tx(&mut self, burst: &mut Burst) -> Result<()> {
         self.transmitter.send(burst, &mut self.counters);
+        if self.transmitter.take_unlinked() {
+            self.port.look_for_the_server();
+        }
         Ok(())
     }
 

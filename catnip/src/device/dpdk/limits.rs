@@ -43,5 +43,11 @@ pub const TURN_LOOKS: u32 = 64;
 pub const TURN_PAUSE: Duration = Duration::from_micros(200);
 /// How often DPDK's interrupt thread finds more to do until the ports have their turns for a pause.
 pub const TURN_ROUNDS: u32 = 64;
+/// How soon a client of `net_memif` without a link looks for its server again while there is something to send, at first; the pause doubles.
+pub const LOOK_SHORTEST: Duration = Duration::from_millis(50);
+/// See [`LOOK_SHORTEST`].
+pub const LOOK_LONGEST: Duration = Duration::from_secs(1);
+/// What a port has at its end for the frames that were sent last: a peer over memory looks for them after [`PAUSE_LONGEST`] at the latest.
+pub const LAST_FRAMES: Duration = Duration::from_millis(5);
 /// Packet buffers that `net_af_xdp` puts aside for each queue, however few descriptors it has.
 pub const AF_XDP_FILLED: u32 = 2048;

@@ -2,11 +2,14 @@
 //! A port: which one it is, what it can do, how it is set, and its end (`rte_ethdev.h`).
 
 use super::Settings;
-use super::limits::{AF_XDP_FILLED, LINK_LOOKS, LINK_PAUSE, SEGMENT, START_PAUSE, START_TRIES};
+use super::limits::{
+    AF_XDP_FILLED, LAST_FRAMES, LINK_LOOKS, LINK_PAUSE, LOOK_LONGEST, LOOK_SHORTEST, SEGMENT, START_PAUSE, START_TRIES,
+};
 use super::packets::Packets;
 use super::turns::Turn;
 use core::ffi::{CStr, c_int};
 use core::ptr::null;
+use core::time::Duration;
 use dpdk_sys::{
     MARGAY_HEADROOM, MARGAY_PORTS_MAX, MARGAY_RSS_IP, MARGAY_RSS_TCP, MARGAY_RSS_UDP, MARGAY_RX_IPV4_CKSUM,
     MARGAY_RX_SCATTER, MARGAY_RX_TCP_CKSUM, MARGAY_RX_UDP_CKSUM, MARGAY_SPREAD_BY_HASH, MARGAY_TX_IPV4_CKSUM,
@@ -22,6 +25,7 @@ use network::wire::MacAddress;
 use runtime::buf::Pools;
 use runtime::{Errno, Error, Result};
 use rustix::io::Errno as Os;
+use rustix::time::{ClockId, clock_gettime};
 use std::ffi::CString;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -98,6 +102,9 @@ pub struct Port {
     arguments: String,
     /// The hardware address that it was given.
     address: Option<[u8; 6]>,
+    /// When the server is looked for again at the earliest, and how long after that.
+    next_look: Duration,
+    look_pause: Duration,
     /// Memory of the LibOs that it was told of.
     mapped: Vec<(usize, usize)>,
 }
@@ -130,6 +137,8 @@ impl Port {
             dma: !name.starts_with("net_"),
             arguments: name.to_owned(),
             address: None,
+            next_look: Duration::ZERO,
+            look_pause: Duration::ZERO,
             mapped: Vec::new(),
         };
         let info = port.info()?;
@@ -290,7 +299,7 @@ impl Port {
     /// Starts; again, as long as the peer of a client is not there. A server that is there but not started yet turns its client away for
     /// good: then there is no link.
     fn run(&self) -> Result<()> {
-        let client = self.driver == "net_memif" && CLIENT.iter().any(|role| self.arguments.contains(role));
+        let client = self.is_client();
         let mut tries = if client { START_TRIES } else { 1 };
         loop {
             let starting = (control(), self.turn.wait());
@@ -309,6 +318,39 @@ impl Port {
             }
             std::thread::sleep(START_PAUSE);
         }
+    }
+
+    /// Whether it is the end of a wire that goes to the other one, and so can go there again.
+    fn is_client(&self) -> bool {
+        self.driver == "net_memif" && CLIENT.iter().any(|role| self.arguments.contains(role))
+    }
+
+    /// There is no link: a client whose server may have been started anew goes there again. Its driver does not do so by itself.
+    #[cold]
+    pub fn look_for_the_server(&mut self) {
+        let now = clock_gettime(ClockId::MonotonicCoarse);
+        let now = Duration::new(now.tv_sec.cast_unsigned(), u32::try_from(now.tv_nsec).unwrap_or_default());
+        if !self.is_client() || now < self.next_look {
+            return;
+        }
+        // Who makes another port meanwhile is not waited for.
+        let Ok(_control) = CONTROL.try_lock() else { return };
+        let _turn = self.turn.wait();
+        // SAFETY: a number; this thread does no burst meanwhile.
+        let said = unsafe {
+            rte_eth_dev_stop(self.id);
+            rte_eth_dev_start(self.id)
+        };
+        // Without a server it is not started, and must not be asked for bursts.
+        self.turn.set_stopped(said < 0);
+        self.look_pause = (self.look_pause * 2).clamp(LOOK_SHORTEST, LOOK_LONGEST);
+        self.next_look = now + self.look_pause;
+    }
+
+    /// There is a link.
+    #[inline]
+    pub fn has_found_the_server(&mut self) {
+        self.look_pause = Duration::ZERO;
     }
 
     /// Whether there is a link after some moments.
@@ -364,6 +406,10 @@ impl Port {
 
 impl Drop for Port {
     fn drop(&mut self) {
+        if self.dma || self.driver == "net_memif" {
+            // What was sent last may be on its way still, and would go with the port.
+            std::thread::sleep(LAST_FRAMES);
+        }
         let _control = control();
         // SAFETY: nobody else uses this port, and what it holds is freed into pools that are still there. What fails here leaves the
         // port as it is, to the process' end.

@@ -49,6 +49,8 @@ pub struct Transmitter {
     at: usize,
     /// How often the driver has taken nothing, one time after the other.
     refused: u32,
+    /// Something was dropped for want of a link.
+    unlinked: bool,
     /// Taken out of the pools for frames to come.
     plain: Vec<NonNull<rte_mbuf>>,
     bare: Vec<NonNull<rte_mbuf>>,
@@ -80,6 +82,7 @@ impl Transmitter {
             waiting: Vec::with_capacity(WAITING_MAX),
             at: 0,
             refused: 0,
+            unlinked: false,
             plain: Vec::with_capacity(SGA_SEGMENTS_MAX),
             bare: Vec::with_capacity(SGA_SEGMENTS_MAX),
         })
@@ -99,6 +102,12 @@ impl Transmitter {
     #[inline]
     fn waits(&self) -> bool {
         self.at < self.waiting.len()
+    }
+
+    /// Whether there was no link for something that was to be sent since the last call.
+    #[inline]
+    pub fn take_unlinked(&mut self) -> bool {
+        core::mem::take(&mut self.unlinked)
     }
 
     /// Drops views that the driver is done with.
@@ -150,7 +159,11 @@ impl Transmitter {
     /// Gives what waits to the driver.
     #[inline]
     fn hand_over(&mut self) {
-        let Some(_turn) = self.turn.begin() else { return };
+        let Some(_turn) = self.turn.begin() else {
+            // While the port does not run, that is how it is found out.
+            self.refused = self.refused.saturating_add(1);
+            return;
+        };
         while let Some(rest) = self.waiting.get_mut(self.at..).filter(|rest| !rest.is_empty()) {
             // SAFETY: the port is this LibOs' own, and the packets are whole and nobody else's; those that it takes are the driver's.
             let went = unsafe { margay_send(self.port, 0, rest.as_mut_ptr(), rest.len() as u16) };
@@ -172,6 +185,7 @@ impl Transmitter {
         if link_up(self.port) {
             return;
         }
+        self.unlinked = true;
         for packet in self.waiting.drain(..).skip(self.at) {
             // SAFETY: the driver has not taken it.
             unsafe { margay_free(packet) };

@@ -10,6 +10,7 @@
 //! - A port that is made meanwhile begins with its turn taken.
 
 use super::limits::{TURN_LOOKS, TURN_PAUSE, TURN_ROUNDS};
+use core::cell::Cell;
 use core::ffi::{c_int, c_void};
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -18,6 +19,7 @@ use runtime::{Error, Result};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use std::fs;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 
@@ -61,7 +63,9 @@ impl Gate {
             }
             turns.of_ports.clone()
         };
-        ports.iter().for_each(|turn| take(turn));
+        for turn in &ports {
+            take(turn);
+        }
     }
 
     /// Gives them back.
@@ -167,7 +171,11 @@ fn gate() -> Result<&'static Gate> {
 
 /// A port's turn.
 #[derive(Clone, Default)]
-pub struct Turn(Option<Arc<AtomicBool>>);
+pub struct Turn {
+    word: Option<Arc<AtomicBool>>,
+    /// The port does not run, and is not to be asked for bursts; whoever stops it is on the thread of the bursts.
+    stopped: Rc<Cell<bool>>,
+}
 
 /// A turn that is taken; it is given back with this.
 pub struct Taken<'a>(Option<&'a AtomicBool>);
@@ -188,25 +196,30 @@ impl Turn {
     /// `EMFILE`, `ENFILE`, `ENOMEM`.
     pub fn new(driver: &str) -> Result<Self> {
         if !DRIVERS.contains(&driver) {
-            return Ok(Self(None));
+            return Ok(Self::default());
         }
         let mut turns = gate()?.turns();
         turns.of_ports.retain(|turn| Arc::strong_count(turn) > 1);
         let turn = Arc::new(AtomicBool::new(turns.interrupting));
         turns.of_ports.push(Arc::clone(&turn));
-        Ok(Self(Some(turn)))
+        Ok(Self { word: Some(turn), stopped: Rc::default() })
     }
 
     /// For a burst; `None`: not now.
     #[inline]
     pub fn begin(&self) -> Option<Taken<'_>> {
-        let Some(turn) = &self.0 else { return Some(Taken(None)) };
-        (!turn.swap(true, Ordering::Acquire)).then_some(Taken(Some(turn)))
+        let Some(turn) = &self.word else { return Some(Taken(None)) };
+        (!self.stopped.get() && !turn.swap(true, Ordering::Acquire)).then_some(Taken(Some(turn)))
     }
 
     /// For what changes the port itself, which waits.
     pub fn wait(&self) -> Taken<'_> {
-        Taken(self.0.as_deref().inspect(|turn| take(turn)))
+        Taken(self.word.as_deref().inspect(|turn| take(turn)))
+    }
+
+    /// Whether the port runs.
+    pub fn set_stopped(&self, stopped: bool) {
+        self.stopped.set(stopped);
     }
 }
 
@@ -214,6 +227,10 @@ impl Turn {
 mod tests {
     use super::*;
     use rustix::event::epoll;
+
+    fn a_turn() -> Turn {
+        Turn { word: Some(Arc::default()), ..Turn::default() }
+    }
 
     #[test]
     fn other_drivers_need_none() {
@@ -243,18 +260,24 @@ mod tests {
 
     #[test]
     fn a_turn_is_one_ones_own() {
-        let turn = Turn(Some(Arc::default()));
+        let turn = a_turn();
         let taken = turn.begin();
         assert!(taken.is_some() && turn.begin().is_none());
         drop(taken);
         drop(turn.wait());
         assert!(turn.begin().is_some());
+        // Of a port that does not run nothing is asked, whoever looks.
+        let other = turn.clone();
+        turn.set_stopped(true);
+        assert!(other.begin().is_none());
+        turn.set_stopped(false);
+        assert!(other.begin().is_some());
     }
 
     #[test]
     fn ports_wait_while_interrupts_are_seen_to() {
-        let ports = [Turn(Some(Arc::default())), Turn(Some(Arc::default()))];
-        let of_ports = ports.iter().filter_map(|port| port.0.clone()).collect();
+        let ports = [a_turn(), a_turn()];
+        let of_ports = ports.iter().filter_map(|port| port.word.clone()).collect();
         let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).unwrap();
         let turns = Mutex::new(Turns { interrupting: false, of_ports });
         let gate = Gate { event, turns, rounds: AtomicU32::new(0) };

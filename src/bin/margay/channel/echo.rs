@@ -57,7 +57,7 @@ pub fn serve(server: Server, size: usize, pattern: Pattern, place: &Place, telle
         (Server::Margay(sockets), _) => {
             let mut echo = Echo::new(sockets, service, Wait::Poll, place)?;
             teller.ready_at(port(&mut echo.libos, echo.listening)?)?;
-            echo.serve(&mut meter)?;
+            echo.serve(&mut meter, u64::MAX)?;
         }
         (Server::Epoll | Server::IoUring, _) => {
             let (listener, port) = listener()?;
@@ -69,12 +69,13 @@ pub fn serve(server: Server, size: usize, pattern: Pattern, place: &Place, telle
     facts(connections, &meter)
 }
 
-/// Serves the clients of a [`Pattern::Load`] with a LibOs that is there.
+/// Serves the clients of a [`Pattern::Load`] with a LibOs that is there, until so many requests are answered.
 pub fn serve_over(
     mut libos: LibOs,
     at: SocketAddr,
     size: usize,
     pattern: Pattern,
+    requests: u64,
     teller: &Teller<'_>,
 ) -> Result<Report> {
     let Pattern::Load { connections, blocks, per_block, .. } = pattern else { bail!("an echo server answers many") };
@@ -85,7 +86,8 @@ pub fn serve_over(
     teller.ready()?;
     let mut meter = Meter::new(per_block.into(), all(blocks, per_block));
     let service = Service { connections: connections as usize, size };
-    Echo { libos, listening, service, accepted: 0, closed: 0, parts: HashMap::new() }.serve(&mut meter)?;
+    let mut echo = Echo { libos, listening, service, accepted: 0, closed: 0, parts: HashMap::new() };
+    echo.serve(&mut meter, requests)?;
     facts(connections, &meter)
 }
 
@@ -127,10 +129,11 @@ impl Echo {
         Ok(Self { libos, listening, service, accepted: 0, closed: 0, parts: HashMap::new() })
     }
 
-    fn serve(&mut self, meter: &mut Meter) -> Result<()> {
+    /// Until all clients have gone, or so many requests are answered.
+    fn serve(&mut self, meter: &mut Meter, requests: u64) -> Result<()> {
         let mut done = Vec::with_capacity(BATCH);
         self.libos.accept(self.listening)?;
-        while self.closed < self.service.connections {
+        while self.closed < self.service.connections && meter.answers() < requests {
             self.libos.wait_next_n(&mut done, BATCH, None)?;
             for completion in done.drain(..) {
                 let qd = completion.qd;

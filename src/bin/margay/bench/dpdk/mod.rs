@@ -28,10 +28,10 @@ const KERNEL_TCP: &str = "kernel, tcp/round trip/64";
 /// What is timed one by one: over shared memory, then over a veth pair.
 const TIMED: [(&str, &str); 5] = [
     ("bare frames over memif (limit)", FRAMES),
-    ("UDP over memif", UDP),
-    ("TCP over memif", TCP),
-    ("UDP, the kernel over veth", KERNEL_UDP),
-    ("TCP, the kernel over veth", KERNEL_TCP),
+    ("Margay, UDP over memif", UDP),
+    ("Margay, TCP over memif", TCP),
+    ("the kernel, UDP over veth", KERNEL_UDP),
+    ("the kernel, TCP over veth", KERNEL_TCP),
 ];
 /// How many of them take no veth pair.
 const OVER_MEMIF: usize = 3;

@@ -8,7 +8,7 @@ use crate::process::job::{Pattern, Report};
 use crate::process::worker::Teller;
 use anyhow::{Context, Result, bail, ensure};
 use baselines::Meter;
-use margay::{Buf, Completion, Domain, Kind, LibOs, Outcome, Qd, Qt, SocketOption};
+use margay::{Buf, Completion, Domain, Kind, LibOs, Outcome, Qd, SocketOption};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -16,8 +16,6 @@ use std::time::Duration;
 const BATCH: usize = 64;
 /// How long an answer may take: a datagram that was dropped does not come again.
 const LOST: Duration = Duration::from_secs(5);
-/// What ends the server of datagrams: one without a byte.
-const END: &[u8] = &[];
 
 /// The generator.
 struct Load {
@@ -25,7 +23,9 @@ struct Load {
     what: Memif,
     size: usize,
     request: Buf,
-    sockets: Vec<Qd>,
+    sockets: u32,
+    /// None are sent any more.
+    ends: bool,
     /// What is done and was not looked at.
     done: Vec<Completion>,
 }
@@ -40,14 +40,14 @@ pub fn call(libos: LibOs, what: Memif, size: usize, pattern: Pattern, teller: &m
         load.libos.pop(qd, None)?;
     }
     let blocks = measure::in_blocks(blocks, per_block, teller, || load.answer())?;
-    load.end()?;
+    load.end();
     Ok(Report::of_blocks(blocks))
 }
 
 impl Load {
     fn new(mut libos: LibOs, what: Memif, size: usize) -> Result<Self> {
         let request = crate::channel::margay::filled(&mut libos, size)?;
-        Ok(Self { libos, what, size, request, sockets: Vec::new(), done: Vec::with_capacity(BATCH) })
+        Ok(Self { libos, what, size, request, sockets: 0, ends: false, done: Vec::with_capacity(BATCH) })
     }
 
     /// One more socket.
@@ -59,7 +59,7 @@ impl Load {
         }
         let qt = self.libos.connect(qd, server().into())?;
         self.libos.wait(qt, Some(LOST))?.ok().context("connect")?;
-        self.sockets.push(qd);
+        self.sockets += 1;
         Ok(qd)
     }
 
@@ -83,27 +83,25 @@ impl Load {
                     other => bail!("{other:?} was not asked for"),
                 };
                 ensure!(len == self.size, "an answer of {len} bytes came");
-                self.send(completion.qd)?;
-                self.libos.pop(completion.qd, None)?;
+                if !self.ends {
+                    self.send(completion.qd)?;
+                    self.libos.pop(completion.qd, None)?;
+                }
                 return Ok(());
             }
             self.libos.wait_next_n(&mut self.done, BATCH, Some(LOST)).context("an answer did not come")?;
         }
     }
 
-    /// Tells a server of datagrams that this was all, and closes everything, which tells one of streams.
-    fn end(mut self) -> Result<()> {
-        if self.what == Memif::Datagrams {
-            let qd = self.connected()?;
-            let qt = self.libos.push(qd, END)?;
-            self.libos.wait(qt, Some(LOST))?.ok().context("push")?;
+    /// What is still under way is waited for, so that the server has all its requests; if it goes before its last answers came, they are
+    /// not missed.
+    fn end(mut self) {
+        self.ends = true;
+        for _ in 0..self.sockets {
+            if self.answer().is_err() {
+                return;
+            }
         }
-        let closes = self.sockets.drain(..).map(|qd| self.libos.close(qd)).collect::<Result<Vec<Qt>, _>>()?;
-        for qt in closes {
-            // A request is under way on each: its answer may come too late for a quiet end.
-            let _ = self.libos.wait(qt, Some(LOST))?;
-        }
-        Ok(())
     }
 }
 
@@ -118,12 +116,11 @@ pub fn serve(mut libos: LibOs, pattern: Pattern, teller: &Teller<'_>) -> Result<
     for _ in 0..BATCH / 2 {
         libos.pop(qd, None)?;
     }
-    loop {
+    while meter.answers() < requests(pattern)? {
         libos.wait_next_n(&mut done, BATCH, None)?;
         for completion in done.drain(..) {
             match completion.outcome {
                 Outcome::Push => {}
-                Outcome::Datagram(request) if request.is_empty() => return facts(connections, &meter),
                 Outcome::Datagram(request) => {
                     let sender = request.sender();
                     libos.push_to(qd, request.into_message(), sender)?;
@@ -135,4 +132,11 @@ pub fn serve(mut libos: LibOs, pattern: Pattern, teller: &Teller<'_>) -> Result<
             }
         }
     }
+    facts(connections, &meter)
+}
+
+/// Requests of a [`Pattern::Load`]: for each answer one, and one more on each socket.
+pub fn requests(pattern: Pattern) -> Result<u64> {
+    let Pattern::Load { connections, blocks, per_block, .. } = pattern else { bail!("a server of many has a load") };
+    Ok(all(blocks, per_block) + u64::from(connections))
 }

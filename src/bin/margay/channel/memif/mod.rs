@@ -68,7 +68,8 @@ pub fn perform(what: Memif, size: usize, job: &Job, teller: &mut Teller<'_>) -> 
         }
         (Memif::Datagrams, Pattern::Load { .. }) => load::serve(libos(place, role)?, job.pattern, teller),
         (Memif::Stream, Pattern::Load { .. }) => {
-            echo::serve_over(libos(place, role)?, SocketAddr::from(server()), size, job.pattern, teller)
+            let requests = load::requests(job.pattern)?;
+            echo::serve_over(libos(place, role)?, SocketAddr::from(server()), size, job.pattern, requests, teller)
         }
         (Memif::Datagrams, _) => run(Catnip::on(libos(place, role)?, size, own, other)?, job, teller),
         (Memif::Stream, _) => run(CatnipStream::on(libos(place, role)?, role, size, own, other)?, job, teller),
