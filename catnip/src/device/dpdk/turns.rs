@@ -209,7 +209,8 @@ impl Turn {
     #[inline]
     pub fn begin(&self) -> Option<Taken<'_>> {
         let Some(turn) = &self.word else { return Some(Taken(None)) };
-        (!self.stopped.get() && !turn.swap(true, Ordering::Acquire)).then_some(Taken(Some(turn)))
+        // Not made before it is taken: to drop it gives a turn back.
+        (!self.stopped.get() && !turn.swap(true, Ordering::Acquire)).then(|| Taken(Some(turn)))
     }
 
     /// For what changes the port itself, which waits.
@@ -262,7 +263,8 @@ mod tests {
     fn a_turn_is_one_ones_own() {
         let turn = a_turn();
         let taken = turn.begin();
-        assert!(taken.is_some() && turn.begin().is_none());
+        // Who does not get it does not give it back.
+        assert!(taken.is_some() && turn.begin().is_none() && turn.begin().is_none());
         drop(taken);
         drop(turn.wait());
         assert!(turn.begin().is_some());
@@ -284,7 +286,9 @@ mod tests {
         gate.take();
         // Again, in a further round.
         gate.take();
-        assert!(ports.iter().all(|port| port.begin().is_none()));
+        for _ in 0..2 {
+            assert!(ports.iter().all(|port| port.begin().is_none()));
+        }
         gate.give_back();
         assert!(ports.iter().all(|port| port.begin().is_some()));
     }
