@@ -15,13 +15,16 @@
 //! - No driver takes memory away during a burst.
 //!
 //! - `device`: the port as a device. `eal`: the environment, once for each process. `port`: finding, setting and starting. `packets`: pools of packet buffers.
-//!   `receive`, `transmit`, `loans`: the data path. `pause`: sleeping without interrupts. `turns`: bursts beside
+//!   `receive`, `transmit`, `loans`: the data path. `pause`: sleeping without interrupts. `knock`: whether a server of
+//!   `net_memif` is there. `turns`: bursts beside
 //!   DPDK's interrupt thread.
 
 #[cfg(feature = "dpdk")]
 mod device;
 #[cfg(feature = "dpdk")]
 mod eal;
+#[cfg(feature = "dpdk")]
+mod knock;
 #[cfg(feature = "dpdk")]
 mod limits;
 #[cfg(feature = "dpdk")]
@@ -53,7 +56,7 @@ pub const BUILT: bool = cfg!(feature = "dpdk");
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a key of the configuration")]
 pub struct Settings {
-    /// Which: a virtual device with its arguments (`net_memif0,role=client,socket=/run/a.sock`), a PCI address, or a hardware address.
+    /// Which: a virtual device with its arguments (`net_memif0,role=client,socket=/run/a.sock,socket-abstract=no`), a PCI address, or a hardware address.
     pub port: String,
     /// More arguments for EAL, which counts for the first port of a process.
     pub eal: Vec<String>,

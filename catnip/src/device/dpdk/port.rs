@@ -2,6 +2,7 @@
 //! A port: which one it is, what it can do, how it is set, and its end (`rte_ethdev.h`).
 
 use super::Settings;
+use super::knock::{Answer, Knock};
 use super::limits::{
     AF_XDP_FILLED, LAST_FRAMES, LINK_LOOKS, LINK_PAUSE, LOOK_LONGEST, LOOK_SHORTEST, SEGMENT, START_PAUSE, START_TRIES,
 };
@@ -27,7 +28,7 @@ use runtime::{Errno, Error, Result};
 use rustix::io::Errno as Os;
 use rustix::time::{ClockId, clock_gettime};
 use std::ffi::CString;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 /// Bytes of a page, as memory is registered by.
 const PAGE: usize = 4096;
@@ -105,6 +106,7 @@ pub struct Port {
     /// When the server is looked for again at the earliest, and how long after that.
     next_look: Duration,
     look_pause: Duration,
+    knock: Option<Knock>,
     /// Memory of the LibOs that it was told of.
     mapped: Vec<(usize, usize)>,
 }
@@ -139,6 +141,7 @@ impl Port {
             address: None,
             next_look: Duration::ZERO,
             look_pause: Duration::ZERO,
+            knock: None,
             mapped: Vec::new(),
         };
         let info = port.info()?;
@@ -302,7 +305,7 @@ impl Port {
         let client = self.is_client();
         let mut tries = if client { START_TRIES } else { 1 };
         loop {
-            let starting = (control(), self.turn.wait());
+            let starting = control();
             // SAFETY: a number.
             let said = unsafe { rte_eth_dev_start(self.id) };
             // The peer may be another port of this process.
@@ -325,7 +328,8 @@ impl Port {
         self.driver == "net_memif" && CLIENT.iter().any(|role| self.arguments.contains(role))
     }
 
-    /// There is no link: a client whose server may have been started anew goes there again. Its driver does not do so by itself.
+    /// There is no link: a client whose server may have been started anew goes there again, which its driver does not do by itself. Step by
+    /// step, some time apart: the port is stopped; its server is knocked at, and when that has answered, the port is started.
     #[cold]
     pub fn look_for_the_server(&mut self) {
         let now = clock_gettime(ClockId::MonotonicCoarse);
@@ -333,18 +337,32 @@ impl Port {
         if !self.is_client() || now < self.next_look {
             return;
         }
-        // Who makes another port meanwhile is not waited for.
-        let Ok(_control) = CONTROL.try_lock() else { return };
-        let _turn = self.turn.wait();
-        // SAFETY: a number; this thread does no burst meanwhile.
-        let said = unsafe {
-            rte_eth_dev_stop(self.id);
-            rte_eth_dev_start(self.id)
-        };
-        // Without a server it is not started, and must not be asked for bursts.
-        self.turn.set_stopped(said < 0);
         self.look_pause = (self.look_pause * 2).clamp(LOOK_SHORTEST, LOOK_LONGEST);
         self.next_look = now + self.look_pause;
+        // Who makes another port meanwhile is not waited for.
+        let _control = match CONTROL.try_lock() {
+            Ok(control) => control,
+            Err(TryLockError::Poisoned(control)) => control.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
+        if !self.turn.is_stopped() {
+            let Some(_turn) = self.turn.take_now() else { return };
+            // SAFETY: a number; nobody does a burst meanwhile. What it says shows when it is started again.
+            unsafe { rte_eth_dev_stop(self.id) };
+            self.turn.set_stopped(true);
+        }
+        match self.knock.take() {
+            None => self.knock = Knock::at(&self.arguments),
+            Some(knock) => match knock.answer() {
+                Answer::None => self.knock = Some(knock),
+                Answer::Gone => {}
+                Answer::Hello => {
+                    // SAFETY: a number. Its connect waits, but for a server that has taken ours a moment ago.
+                    let said = unsafe { rte_eth_dev_start(self.id) };
+                    self.turn.set_stopped(said < 0);
+                }
+            },
+        }
     }
 
     /// There is a link.

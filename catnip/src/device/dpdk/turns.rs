@@ -13,18 +13,21 @@ use super::limits::{TURN_LOOKS, TURN_PAUSE, TURN_ROUNDS};
 use core::cell::Cell;
 use core::ffi::{c_int, c_void};
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 use dpdk_sys::margay_watch;
 use runtime::{Error, Result};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
-use std::fs;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
+use std::{fs, io};
 
 /// Drivers that need turns.
 const DRIVERS: [&str; 1] = ["net_memif"];
+
+/// No descriptor.
+const NOT_FOUND: c_int = -1;
 
 const EVENT: &str = "eventfd: for DPDK's interrupt thread";
 
@@ -35,6 +38,8 @@ struct Gate {
     turns: Mutex<Turns>,
     /// How often the interrupt thread was here since the turns were free.
     rounds: AtomicU32,
+    /// Its `epoll(7)` instance, as it was last found.
+    round: AtomicI32,
 }
 
 struct Turns {
@@ -104,7 +109,8 @@ extern "C" fn interrupted(_: *mut c_void) {
     // It was made before this was called.
     let Some(gate) = GATE.get() else { return };
     gate.answer();
-    let round = round_of(gate.event.as_raw_fd());
+    let round = round_of(gate.event.as_raw_fd(), gate.round.load(Ordering::Relaxed));
+    gate.round.store(round.unwrap_or(NOT_FOUND), Ordering::Relaxed);
     let is_ready = |wait: Option<Timespec>| match round {
         Some(round) => {
             // SAFETY: this thread's own, which it closes when it makes a new one, and not while it is here.
@@ -130,18 +136,32 @@ extern "C" fn interrupted(_: *mut c_void) {
     gate.call();
 }
 
-/// The `epoll(7)` instance that has this descriptor: it makes a new one whenever its descriptors change. `None`: not to be found out.
-fn round_of(event: c_int) -> Option<c_int> {
-    let has = |number: c_int| {
-        let text = fs::read_to_string(format!("/proc/self/fdinfo/{number}")).unwrap_or_default();
-        let watched = |line: &str| line.strip_prefix("tfd:")?.split_whitespace().next()?.parse().ok();
-        text.lines().filter_map(watched).any(|number: c_int| number == event)
-    };
+/// Whether a descriptor is an `epoll(7)` instance that has the other one; `None`: that cannot be read.
+fn watches(instance: c_int, event: c_int) -> Option<bool> {
+    let is_gone = |error: io::Error| (error.kind() == io::ErrorKind::NotFound).then_some(false);
+    match fs::read_link(format!("/proc/thread-self/fd/{instance}")) {
+        Ok(to) if to.as_os_str() != "anon_inode:[eventpoll]" => return Some(false),
+        Ok(_) => {}
+        Err(error) => return is_gone(error),
+    }
+    match fs::read_to_string(format!("/proc/thread-self/fdinfo/{instance}")) {
+        Ok(text) => {
+            let watched = |line: &str| line.strip_prefix("tfd:")?.split_whitespace().next()?.parse().ok();
+            Some(text.lines().filter_map(watched).any(|number: c_int| number == event))
+        }
+        Err(error) => is_gone(error),
+    }
+}
+
+/// The instance that has this descriptor: DPDK makes a new one whenever its descriptors change. `None`: not to be found out.
+fn round_of(event: c_int, last: c_int) -> Option<c_int> {
+    if last != NOT_FOUND && watches(last, event)? {
+        return Some(last);
+    }
     let mut found = None;
-    for entry in fs::read_dir("/proc/self/fd").ok()?.flatten() {
-        let is_epoll = fs::read_link(entry.path()).is_ok_and(|to| to.as_os_str() == "anon_inode:[eventpoll]");
+    for entry in fs::read_dir("/proc/thread-self/fd").ok()?.flatten() {
         let Some(number) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        if is_epoll && has(number) && found.replace(number).is_some() {
+        if watches(number, event)? && found.replace(number).is_some() {
             return None;
         }
     }
@@ -157,7 +177,7 @@ fn gate() -> Result<&'static Gate> {
     let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(|errno| Error::os(errno, EVENT))?;
     // Until the interrupt thread has come here, it may be anywhere.
     let turns = Mutex::new(Turns { interrupting: true, of_ports: Vec::new() });
-    let gate = GATE.get_or_init(|| Gate { event, turns, rounds: AtomicU32::new(0) });
+    let gate = GATE.get_or_init(|| Gate { event, turns, rounds: AtomicU32::new(0), round: AtomicI32::new(NOT_FOUND) });
     gate.call();
     // SAFETY: the descriptor stays for good, and so does the function, which takes no argument.
     let said = unsafe { margay_watch(gate.event.as_raw_fd(), Some(interrupted), null_mut()) };
@@ -208,17 +228,29 @@ impl Turn {
     /// For a burst; `None`: not now.
     #[inline]
     pub fn begin(&self) -> Option<Taken<'_>> {
-        let Some(turn) = &self.word else { return Some(Taken(None)) };
-        // Not made before it is taken: to drop it gives a turn back.
-        (!self.stopped.get() && !turn.swap(true, Ordering::Acquire)).then(|| Taken(Some(turn)))
+        if self.stopped.get() { None } else { self.take_now() }
     }
 
-    /// For what changes the port itself, which waits.
+    /// For what else does not wait; `None`: not now.
+    #[inline]
+    pub fn take_now(&self) -> Option<Taken<'_>> {
+        let Some(turn) = &self.word else { return Some(Taken(None)) };
+        // Not made before it is taken: to drop it gives a turn back.
+        (!turn.swap(true, Ordering::Acquire)).then(|| Taken(Some(turn)))
+    }
+
+    /// For what ends bursts, which waits. Whoever has it must not wait for anything itself: the interrupt thread may wait for this one while it
+    /// has all others.
     pub fn wait(&self) -> Taken<'_> {
         Taken(self.word.as_deref().inspect(|turn| take(turn)))
     }
 
-    /// Whether the port runs.
+    /// Whether the port does not run.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.get()
+    }
+
+    /// Says so.
     pub fn set_stopped(&self, stopped: bool) {
         self.stopped.set(stopped);
     }
@@ -244,19 +276,23 @@ mod tests {
     #[test]
     fn the_instance_that_has_a_descriptor_is_found() {
         let event = eventfd(0, EventfdFlags::CLOEXEC).unwrap();
-        assert_eq!(round_of(event.as_raw_fd()), None);
+        assert_eq!(round_of(event.as_raw_fd(), NOT_FOUND), None);
         let make = || {
             let round = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
             epoll::add(&round, &event, epoll::EventData::new_u64(0), epoll::EventFlags::IN).unwrap();
             round
         };
         let round = make();
-        assert_eq!(round_of(event.as_raw_fd()), Some(round.as_raw_fd()));
+        assert_eq!(round_of(event.as_raw_fd(), NOT_FOUND), Some(round.as_raw_fd()));
         // Which of two would be a guess.
         let second = make();
-        assert_eq!(round_of(event.as_raw_fd()), None);
+        assert_eq!(round_of(event.as_raw_fd(), NOT_FOUND), None);
+        assert_eq!(round_of(event.as_raw_fd(), round.as_raw_fd()), Some(round.as_raw_fd()), "as it was");
+        let last = round.as_raw_fd();
         drop(round);
-        assert_eq!(round_of(event.as_raw_fd()), Some(second.as_raw_fd()));
+        for last in [NOT_FOUND, last, event.as_raw_fd()] {
+            assert_eq!(round_of(event.as_raw_fd(), last), Some(second.as_raw_fd()), "{last}");
+        }
     }
 
     #[test]
@@ -282,7 +318,7 @@ mod tests {
         let of_ports = ports.iter().filter_map(|port| port.word.clone()).collect();
         let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).unwrap();
         let turns = Mutex::new(Turns { interrupting: false, of_ports });
-        let gate = Gate { event, turns, rounds: AtomicU32::new(0) };
+        let gate = Gate { event, turns, rounds: AtomicU32::new(0), round: AtomicI32::new(NOT_FOUND) };
         gate.take();
         // Again, in a further round.
         gate.take();
