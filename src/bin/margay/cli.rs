@@ -123,7 +123,7 @@ pub enum Measured {
     Catnap,
     /// Margay's own network stack beside smoltcp: datagrams in and out, checksum; round trips over veth (half a minute)
     Network,
-    /// The same over a port of DPDK between two processes: round trips beside bare frames, requests of many sockets (half a minute)
+    /// The same over a port of DPDK between two processes: round trips beside bare frames, requests of many sockets (ten seconds)
     Dpdk,
 }
 
