@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The end of a LibOs. No kernel stays behind to finish what its sockets have begun, so it is finished here, within a bounded time.
 //!
-//! - What was pushed goes out: to neighbours whose hardware addresses come within [`LAST_PACKETS_WAIT`], and on streams for as long as
-//!   their peers take it, but no longer than [`LAST_STREAMS_WAIT`].
+//! - What was pushed goes out: to neighbours whose hardware addresses come within [`LAST_PACKETS_WAIT`], through a device that has room for it
+//!   within that time, and on streams for as long as their peers take it, but no longer than [`LAST_STREAMS_WAIT`].
 //! - A peer that has everything has [`LAST_ENDS_WAIT`] to end the connection from its side. Then it is left alone: a reset would take from it
 //!   what it has not read.
 //! - Any other connection that is not at its end then is reset: nobody would ever answer its peer.
@@ -19,10 +19,10 @@ impl Catnip {
     /// Whether something of what was pushed has not arrived, as far as can be known, and may still do so.
     fn is_unfinished(&self, begun: Time) -> bool {
         let waited = self.reactor.now().saturating_since(begun);
-        let unresolved = self.nic.stack.unresolved() > 0 && waited < LAST_PACKETS_WAIT;
+        let unsent = (self.nic.is_stuck() || self.nic.stack.unresolved() > 0) && waited < LAST_PACKETS_WAIT;
         let unfinished = self.nic.stack.streams_unfinished() > 0 && waited < LAST_STREAMS_WAIT;
         let ending = self.nic.stack.streams_ending() > 0 && waited < LAST_ENDS_WAIT;
-        self.nic.failed().is_none() && (unresolved || unfinished || ending)
+        self.nic.failed().is_none() && (unsent || unfinished || ending)
     }
 }
 

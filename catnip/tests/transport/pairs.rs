@@ -12,6 +12,7 @@ use runtime::limits::SGA_SEGMENTS_MAX;
 use runtime::op::{Datagram, Direction};
 use runtime::socket::{Domain, Kind, OptionName, SocketOption};
 use runtime::transport::{PopMode, Transport};
+use std::sync::mpsc;
 use tempfile::TempDir;
 
 const LONGEST: usize = 65_507;
@@ -243,4 +244,38 @@ fn the_other_end_comes_and_goes() {
         let _ = near.push_to(client, b"gone?", to);
         near.round(NAP);
     }
+}
+
+/// What was pushed goes out though its LibOs ends right away, and there is no room on the wire just then.
+#[test]
+fn the_last_datagrams_wait_for_room() {
+    // More than the kernel's queue of ten frames.
+    const COUNT: usize = 40;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let mut far = Side::new(&end(path, "b", "a", &["10.0.0.2/24"]));
+    let (server, to) = far.bound("10.0.0.2:0");
+    let (tell, told) = mpsc::channel();
+    std::thread::scope(|scope| {
+        let sender = scope.spawn(move || {
+            let mut near = Side::new(&end(path, "a", "b", &["10.0.0.1/24"]));
+            let (client, own) = near.bound("10.0.0.1:0");
+            near.push_to(client, b"hello", to).unwrap();
+            near.pop(client, &mut []).unwrap();
+            tell.send(own).unwrap();
+            for number in 0..COUNT {
+                near.push_to(client, &bytes(100, number), to).unwrap();
+            }
+            tell.send(own).unwrap();
+        });
+        let (from, hello) = far.pop(server, &mut []).unwrap();
+        far.push_to(server, &hello, from).unwrap();
+        far.work_until(&mut [], |_| told.try_recv() == Ok(from));
+        // From here on nobody takes a frame from the wire until all are pushed.
+        assert_eq!(told.recv_timeout(Duration::from_secs(10)), Ok(from));
+        for number in 0..COUNT {
+            assert_eq!(far.pop(server, &mut []), Ok((from, bytes(100, number))));
+        }
+        sender.join().unwrap();
+    });
 }
