@@ -68,6 +68,13 @@ impl Backends {
         self.all.get(usize::from(index)).is_some_and(|transport| transport.name() == "catnip")
     }
 
+    /// Hands over what the devices of the back ends have counted.
+    pub fn device_counters(&mut self, tell: &mut dyn FnMut(&str, u64)) {
+        for transport in &mut self.all {
+            transport.device_counters(tell);
+        }
+    }
+
     /// A back end by its index, which came from here.
     #[inline]
     pub fn get(&mut self, index: u8) -> &mut dyn Transport {

@@ -351,8 +351,8 @@ fn top_shows_how_tcp_fares() {
     let popped = server.pop(near, None).expect("popped");
     wait(&mut client, &mut server, pushed).ok().expect("it is taken");
     assert_eq!(wait(&mut server, &mut client, popped).into_message().expect("it came").len(), 100);
-    // Once more, when it is time to tell again.
-    sleep(Duration::from_millis(150));
+    // Once more, when it is time to tell again, of the devices, too.
+    sleep(Duration::from_millis(1050));
     [&mut server, &mut client].into_iter().for_each(LibOs::poll);
 
     let shown: serde_json::Value = serde_json::from_str(&top(directory.path(), &["--json"])).expect("JSON");
@@ -370,8 +370,13 @@ fn top_shows_how_tcp_fares() {
     assert!(
         all.iter().any(|one| one["peer"] == "10.13.0.1:77") && all.iter().any(|one| one["local"] == "10.13.0.1:77")
     );
+    for libos in liboses {
+        let device = &libos["device"];
+        assert!(device["received_bytes"].as_u64().is_some_and(|bytes| bytes >= 100), "{libos}");
+        assert_eq!((device["receive_drops"].as_u64(), device["send_drops"].as_u64()), (Some(0), Some(0)), "{libos}");
+    }
     let table = top(directory.path(), &[]);
-    for word in ["state", "delivered", "Established", "10.13.0.1:77"] {
+    for word in ["state", "delivered", "Established", "10.13.0.1:77", "device", "received_bytes ", "send_drops 0"] {
         assert!(table.contains(word), "{word}: {table}");
     }
 }

@@ -73,6 +73,25 @@ impl Nic {
         self.device.counters()
     }
 
+    /// Hands over all that the device has counted, a name and a value at a time: first what every device counts, zeros among it, then what
+    /// its driver does.
+    pub fn tell_counters(&mut self, tell: &mut dyn FnMut(&str, u64)) {
+        // In full, so that a new counter does not compile before it has its name.
+        let DeviceCounters { received, received_bytes, sent, sent_bytes, receive_drops, send_drops } =
+            self.device.counters();
+        for (name, value) in [
+            ("received", received),
+            ("received_bytes", received_bytes),
+            ("sent", sent),
+            ("sent_bytes", sent_bytes),
+            ("receive_drops", receive_drops),
+            ("send_drops", send_drops),
+        ] {
+            tell(name, value);
+        }
+        self.device.extended_counters(tell);
+    }
+
     /// What broke the device, if something did.
     #[must_use]
     pub const fn failed(&self) -> Option<Error> {

@@ -205,6 +205,10 @@ pub trait Device {
     /// What it has counted.
     fn counters(&self) -> DeviceCounters;
 
+    /// Hands over what else its driver, or the kernel behind it, has counted and is not zero: a name of theirs and a value at a time. It may
+    /// take some time, for a driver may ask its card.
+    fn extended_counters(&mut self, _tell: &mut dyn FnMut(&str, u64)) {}
+
     /// What to sleep on: readable when frames have come, while the device is armed. None: it can only be looked at.
     #[cfg(feature = "std")]
     fn descriptor(&self) -> Option<std::os::fd::BorrowedFd<'_>> {

@@ -187,6 +187,10 @@ pub trait Transport {
         Err(NO_TCP)
     }
 
+    /// Hands over what its device has counted, if it has one of its own: a name and a value at a time. It may take some time, for a driver
+    /// may ask its card: not for the way of a message.
+    fn device_counters(&mut self, _tell: &mut dyn FnMut(&str, u64)) {}
+
     /// As [`bind`](Self::bind), to a name of `unix(7)`: a path, or an abstract name that begins with a NUL byte.
     ///
     /// # Errors

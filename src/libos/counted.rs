@@ -72,6 +72,9 @@ impl LibOs {
                     indices.find_map(|index| connection(queues, backends, index))
                 });
             }
+            if stats.wants_device(reactor.now()) {
+                stats.publish_device(reactor.now(), |tell| backends.device_counters(tell));
+            }
             let used = backends.names().enumerate().filter(|&(index, _)| queues.of_backend(index) > 0);
             stats.publish(reactor.now(), queues.len(), counters, used.map(|(_, name)| name));
         }

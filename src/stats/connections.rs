@@ -1,33 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! How the TCP connections of a LibOs fare: what stands behind its page, where there are any.
+//! How the TCP connections of a LibOs fare: a section behind its page, where there are any.
 //!
-//! ```text
-//! offset  bytes   all numbers little-endian
-//!      0      8   "MARGAYTC"
-//!      8      4   how many connections follow
-//!     12      4   zero
-//!     16  288 n   each: 4 descriptor, 2 + 2 ports here and there, 16 + 16 addresses here and there, 8 zero,
-//!                 240 `struct tcp_info` (linux/tcp.h), whose numbers have the order of this machine
-//!      +      8   FNV-1a of all that stands above
-//! ```
-//! An address of IPv4 is mapped (RFC 4291 section 2.5.5.2). Only connections of a back end that does TCP itself are told: of the
-//! kernel's, `ss -ti` knows more.
+//! Each is 288 bytes, numbers little-endian: 4 descriptor, 2 + 2 ports here and there, 16 + 16 addresses here and there, 8 zero, 240
+//! `struct tcp_info` (linux/tcp.h), whose numbers have the order of this machine. An address of IPv4 is mapped (RFC 4291 section
+//! 2.5.5.2). Only connections of a back end that does TCP itself are told: of the kernel's, `ss -ti` knows more.
 
+use super::section::Section;
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 use runtime::Qd;
 use runtime::tcp_info::{LINUX_LEN, TcpInfo};
 
 /// Connections that one LibOs tells about.
 pub const CONNECTIONS_MAX: usize = 16;
-/// Where in the file this begins.
-pub(super) const AT: u64 = 256;
-/// The longest.
-pub(super) const LEN_MAX: usize = HEADER + CONNECTIONS_MAX * RECORD + SUM;
 
-const MAGIC: [u8; 8] = *b"MARGAYTC";
-const HEADER: usize = 16;
-const RECORD: usize = 48 + LINUX_LEN;
-const SUM: usize = 8;
+pub(super) const SECTION: Section =
+    Section { magic: *b"MARGAYTC", record: 48 + LINUX_LEN, most: CONNECTIONS_MAX, at: 256 };
+/// The longest.
+pub(super) const LEN_MAX: usize = SECTION.len_max();
 
 /// How one connection fares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,16 +31,9 @@ pub struct Connection {
     pub info: TcpInfo,
 }
 
-/// Begins what is told, in memory that is kept.
-pub(super) fn begin(bytes: &mut Vec<u8>) {
-    bytes.clear();
-    bytes.extend(MAGIC);
-    bytes.extend([0; HEADER - MAGIC.len()]);
-}
-
 /// Adds a connection. False: there is no room for more.
 pub(super) fn add(bytes: &mut Vec<u8>, connection: &Connection) -> bool {
-    if bytes.len() + RECORD + SUM > LEN_MAX {
+    if !SECTION.has_room(bytes) {
         return false;
     }
     let Connection { qd, local, peer, info } = connection;
@@ -71,33 +53,9 @@ pub(super) fn add(bytes: &mut Vec<u8>, connection: &Connection) -> bool {
     true
 }
 
-/// Ends what is told.
-pub(super) fn end(bytes: &mut Vec<u8>) {
-    let count = (bytes.len() - HEADER) / RECORD;
-    if let Some(place) = bytes.get_mut(MAGIC.len()..MAGIC.len() + 4) {
-        place.copy_from_slice(&(count as u32).to_le_bytes());
-    }
-    let sum = super::page::sum(bytes);
-    bytes.extend(sum.to_le_bytes());
-}
-
-/// The connections that these bytes tell about; none if a LibOs could not have written them, or was about to. What stands behind them
-/// is of an earlier time.
+/// The connections that these bytes tell about; none if a LibOs could not have written them.
 pub(super) fn read(bytes: &[u8]) -> Vec<Connection> {
-    checked(bytes).unwrap_or_default()
-}
-
-fn checked(bytes: &[u8]) -> Option<Vec<Connection>> {
-    let (magic, rest) = bytes.split_first_chunk()?;
-    let count = u32::from_le_bytes(*rest.first_chunk()?) as usize;
-    if *magic != MAGIC || count > CONNECTIONS_MAX {
-        return None;
-    }
-    let (told, sum) = bytes.split_at_checked(HEADER + count * RECORD)?;
-    if u64::from_le_bytes(*sum.first_chunk()?) != super::page::sum(told) {
-        return None;
-    }
-    told.get(HEADER..)?.chunks_exact(RECORD).map(connection).collect()
+    SECTION.records(bytes).and_then(|records| records.map(connection).collect()).unwrap_or_default()
 }
 
 fn connection(record: &[u8]) -> Option<Connection> {
@@ -136,11 +94,11 @@ mod tests {
 
     fn written(count: u16) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(LEN_MAX);
-        begin(&mut bytes);
+        SECTION.begin(&mut bytes);
         for number in 0..count {
             assert_eq!(add(&mut bytes, &example(number)), usize::from(number) < CONNECTIONS_MAX);
         }
-        end(&mut bytes);
+        SECTION.end(&mut bytes);
         assert!(bytes.len() <= LEN_MAX && bytes.capacity() == LEN_MAX, "it does not allocate");
         bytes
     }

@@ -8,16 +8,20 @@
 //! What always holds: a page is given out only whole and well formed; a file whose lock is free belongs to nobody, and
 //! is removed by who comes across it (readers, and owners that come or go), while holding that lock. Only our own user can put files there.
 //!
-//! - `page`: what stands where; `connections`: what stands behind it, of TCP. - `publish`: the owner's side. - `read`: everybody else's.
+//! - `page`: what stands where. - `section`: what may stand behind it: `connections`, of TCP; `device`, of the device. - `publish`: the
+//!   owner's side. - `read`: everybody else's.
 
 mod connections;
+mod device;
 mod page;
 mod publish;
 mod read;
+mod section;
 #[cfg(test)]
 mod tests;
 
 pub use connections::{CONNECTIONS_MAX, Connection};
+pub use device::{DEVICE_COUNTERS_MAX, DeviceCounter};
 pub use page::{Page, Refused};
 pub(crate) use publish::Publisher;
 pub use read::{Published, published};

@@ -183,7 +183,7 @@ pub(super) fn sum(bytes: &[u8]) -> u64 {
 
 /// A short text that can be shown on a terminal, with zeros behind it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Text<const N: usize>([u8; N]);
+pub(super) struct Text<const N: usize>([u8; N]);
 
 impl<const N: usize> Default for Text<N> {
     fn default() -> Self {
@@ -193,7 +193,7 @@ impl<const N: usize> Default for Text<N> {
 
 impl<const N: usize> Text<N> {
     /// As much of a text as fits, with `?` for what no terminal should get.
-    fn new(text: &str) -> Self {
+    pub fn new(text: &str) -> Self {
         let mut this = Self::default();
         let mut len = 0;
         for character in text.chars().map(|character| if character.is_control() { '?' } else { character }) {
@@ -215,7 +215,8 @@ impl<const N: usize> Text<N> {
         }
     }
 
-    fn checked(bytes: [u8; N]) -> Option<Self> {
+    /// The text that these bytes are, if it is one.
+    pub fn checked(bytes: [u8; N]) -> Option<Self> {
         let this = Self(bytes);
         let len = this.len();
         let text = core::str::from_utf8(&bytes[..len]).ok()?;
@@ -227,7 +228,12 @@ impl<const N: usize> Text<N> {
         self.0.iter().position(|&byte| byte == 0).unwrap_or(N)
     }
 
-    fn as_str(&self) -> &str {
+    /// All of them.
+    pub const fn bytes(self) -> [u8; N] {
+        self.0
+    }
+
+    pub fn as_str(&self) -> &str {
         // Both ways of making one see to it that it is UTF-8.
         core::str::from_utf8(&self.0[..self.len()]).unwrap_or_default()
     }

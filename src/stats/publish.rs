@@ -3,7 +3,8 @@
 //!
 //! What always holds: no error here reaches the application, no call blocks, and writing does not allocate.
 
-use super::{Connection, Page, connections, directory, file_name, read};
+use super::section::Section;
+use super::{Connection, Page, connections, device, directory, file_name, read};
 use crate::config::Config;
 use catmem::rendezvous::Directory;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -18,6 +19,8 @@ use std::path::{Path, PathBuf};
 
 /// The least time between two writings while the LibOs is busy.
 pub const PERIOD: Duration = Duration::from_millis(100);
+/// The same for the device, whose driver may take its time to tell.
+const DEVICE_PERIOD: Duration = Duration::from_secs(1);
 /// Names that are tried: former processes of the same number may have left some.
 const NAME_TRIES: u32 = 64;
 
@@ -39,13 +42,47 @@ enum State {
         path: PathBuf,
         /// What was written last.
         page: Box<Page>,
-        /// The same behind it, and what is being written there.
-        told: Vec<u8>,
-        fresh: Vec<u8>,
-        /// Queues that were open when that was gathered.
+        connections: Behind,
+        /// Queues that were open when those were gathered.
         queues: usize,
+        device: Behind,
+        /// When the device is asked again.
+        device_due: Time,
     },
     Off,
+}
+
+/// A section behind the page.
+struct Behind {
+    section: Section,
+    /// What was written last, and what is being gathered.
+    told: Vec<u8>,
+    fresh: Vec<u8>,
+}
+
+impl Behind {
+    fn new(section: Section) -> Self {
+        let empty = || Vec::with_capacity(section.len_max());
+        Self { told: empty(), fresh: empty(), section }
+    }
+
+    /// Gathers what `add` adds, and writes it if it differs.
+    fn write(&mut self, file: &File, add: impl FnOnce(&mut Vec<u8>)) -> io::Result<()> {
+        let Self { section, told, fresh } = self;
+        section.begin(fresh);
+        let empty = fresh.len();
+        add(fresh);
+        // Who never had any has nothing behind its page.
+        if told.is_empty() && fresh.len() == empty {
+            return Ok(());
+        }
+        section.end(fresh);
+        if fresh == told {
+            return Ok(());
+        }
+        core::mem::swap(told, fresh);
+        file.write_all_at(told, section.at)
+    }
 }
 
 impl Publisher {
@@ -62,8 +99,8 @@ impl Publisher {
             Ok((file, path)) => {
                 self.due = Time::ZERO;
                 let page = Box::new(Page::new(std::process::id(), &process_name()));
-                let empty = || Vec::with_capacity(connections::LEN_MAX);
-                State::On { file, path, page, told: empty(), fresh: empty(), queues: 0 }
+                let [connections, device] = [connections::SECTION, device::SECTION].map(Behind::new);
+                State::On { file, path, page, connections, queues: 0, device, device_due: Time::ZERO }
             }
             Err(error) => {
                 log::debug!("no statistics are published in {}: {error}", directory.display());
@@ -104,11 +141,8 @@ impl Publisher {
         }
         fresh.written = now.saturating_since(Time::ZERO);
         **page = fresh;
-        if let Err(error) = file.write_all_at(&page.to_bytes(), 0) {
-            log::debug!("statistics are not published any more: {error}");
-            self.due = Time::MAX;
-            self.close();
-        }
+        let written = file.write_all_at(&page.to_bytes(), 0);
+        self.end_if(written);
     }
 
     /// Whether it is time to tell about connections, of a LibOs that has so many queues: when figures are due, and when a queue came or
@@ -119,21 +153,38 @@ impl Publisher {
 
     /// Tells about connections of a LibOs with so many queues, as many as there is room for: `next` gives one after the other.
     pub fn publish_connections(&mut self, queues: usize, mut next: impl FnMut() -> Option<Connection>) {
-        let State::On { file, told, fresh, queues: before, .. } = &mut self.state else { return };
+        let State::On { file, connections, queues: before, .. } = &mut self.state else { return };
         *before = queues;
-        connections::begin(fresh);
-        while let Some(connection) = next() {
-            if !connections::add(fresh, &connection) {
-                break;
+        let written = connections.write(file, |bytes| {
+            while let Some(connection) = next() {
+                if !connections::add(bytes, &connection) {
+                    break;
+                }
             }
-        }
-        connections::end(fresh);
-        // Who never had any has nothing behind its page.
-        if fresh == told || (told.is_empty() && connections::read(fresh).is_empty()) {
-            return;
-        }
-        core::mem::swap(told, fresh);
-        if let Err(error) = file.write_all_at(told, connections::AT) {
+        });
+        self.end_if(written);
+    }
+
+    /// Whether it is time to ask the device.
+    pub fn wants_device(&self, now: Time) -> bool {
+        matches!(&self.state, State::On { device_due, .. } if now >= *device_due)
+    }
+
+    /// Tells what the device has counted, as much as there is room for: `ask` hands over a name and a value at a time.
+    pub fn publish_device(&mut self, now: Time, ask: impl FnOnce(&mut dyn FnMut(&str, u64))) {
+        let State::On { file, device, device_due, .. } = &mut self.state else { return };
+        *device_due = now + DEVICE_PERIOD;
+        let written = device.write(file, |bytes| {
+            ask(&mut |name, value| {
+                device::add(bytes, name, value);
+            });
+        });
+        self.end_if(written);
+    }
+
+    /// Nothing more is published where it cannot be written.
+    fn end_if(&mut self, written: io::Result<()>) {
+        if let Err(error) = written {
             log::debug!("statistics are not published any more: {error}");
             self.due = Time::MAX;
             self.close();

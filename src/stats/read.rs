@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reading the pages of others, and clearing away those of the dead.
 
-use super::{Connection, Page, Refused, connections, is_page};
+use super::{Connection, DeviceCounter, Page, Refused, connections, device, is_page};
 use runtime::limits::{NAMES_SWEPT_MAX, STATISTICS_PAGES_MAX};
 use std::fs::File;
 use std::io;
@@ -18,6 +18,8 @@ pub struct Published {
     pub pages: Vec<(String, Page)>,
     /// Of some of these, by the same names: how their first TCP connections fare, as far as Margay does TCP itself.
     pub connections: Vec<(String, Vec<Connection>)>,
+    /// Of some of these, by the same names: what their devices have counted, where a back end has one of its own.
+    pub devices: Vec<(String, Vec<DeviceCounter>)>,
     /// Files of living LibOses that could not be understood, and why.
     pub refused: Vec<(PathBuf, Refused)>,
 }
@@ -47,9 +49,15 @@ pub fn published(directory: &Path) -> io::Result<Published> {
         match read(&file) {
             Some(Ok(page)) => {
                 published.pages.push((name(&path), page));
-                let connections = read_connections(&file);
+                let mut bytes = [0; connections::LEN_MAX];
+                let connections = read_behind(&file, connections::SECTION.at, &mut bytes, connections::read);
                 if !connections.is_empty() {
                     published.connections.push((name(&path), connections));
+                }
+                let mut bytes = [0; device::LEN_MAX];
+                let counters = read_behind(&file, device::SECTION.at, &mut bytes, device::read);
+                if !counters.is_empty() {
+                    published.devices.push((name(&path), counters));
                 }
             }
             Some(Err(refused)) => published.refused.push((path, refused)),
@@ -134,14 +142,13 @@ fn read(file: &File) -> Option<Result<Page, Refused>> {
     last
 }
 
-/// The connections behind a page. None are also those that are being written all the time.
-fn read_connections(file: &File) -> Vec<Connection> {
-    let mut bytes = [0; connections::LEN_MAX];
+/// What stands behind a page. Nothing is also what is being written all the time.
+fn read_behind<T>(file: &File, at: u64, bytes: &mut [u8], read: impl Fn(&[u8]) -> Vec<T>) -> Vec<T> {
     for _ in 0..TRIES {
-        let len = file.read_at(&mut bytes, connections::AT).unwrap_or(0);
-        let read = connections::read(bytes.get(..len).unwrap_or_default());
-        if len == 0 || !read.is_empty() {
-            return read;
+        let len = file.read_at(bytes, at).unwrap_or(0);
+        let found = read(bytes.get(..len).unwrap_or_default());
+        if len == 0 || !found.is_empty() {
+            return found;
         }
     }
     Vec::new()

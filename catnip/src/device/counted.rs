@@ -84,6 +84,10 @@ impl Device for Counted {
         self.device.counters()
     }
 
+    fn extended_counters(&mut self, tell: &mut dyn FnMut(&str, u64)) {
+        self.device.extended_counters(tell);
+    }
+
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         self.device.descriptor()
     }

@@ -290,6 +290,10 @@ impl Transport for Catnip {
         Ok(())
     }
 
+    fn device_counters(&mut self, tell: &mut dyn FnMut(&str, u64)) {
+        self.nic.tell_counters(tell);
+    }
+
     fn tcp_info(&mut self, handle: Handle) -> Result<TcpInfo> {
         self.socket_of(handle).and_then(|socket| match socket {
             Socket::Datagram(_) => Err(NO_TCP),

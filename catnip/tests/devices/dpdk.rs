@@ -45,6 +45,13 @@ fn a_ring_gives_back_what_it_is_given() {
     let counters = port.counters();
     assert_eq!((counters.sent, counters.received), (20_000, 20_000));
     assert_eq!((counters.send_drops, counters.receive_drops), (0, 0));
+    // The driver's own, by its own names, and none that is zero.
+    let mut extended = Vec::new();
+    port.extended_counters(&mut |name, value| extended.push((name.to_owned(), value)));
+    for name in ["rx_good_packets", "tx_good_packets", "rx_q0_packets"] {
+        assert!(extended.contains(&(name.to_owned(), 20_000)), "{extended:?}");
+    }
+    assert!(extended.iter().all(|&(_, value)| value > 0), "{extended:?}");
 }
 
 /// A payload that the driver has keeps its memory, whoever else drops it, and is not written to.

@@ -10,7 +10,7 @@ mod show;
 use crate::cli::TopOptions;
 use crate::clock;
 use anyhow::{Context, Result};
-use margay::stats::{self, Connection, Page};
+use margay::stats::{self, Connection, DeviceCounter, Page};
 use margay::{Config, Counters};
 use std::collections::HashMap;
 use std::io::{IsTerminal, Write};
@@ -25,6 +25,7 @@ struct Reading {
     at: Duration,
     pages: Vec<(String, Page)>,
     connections: HashMap<String, Vec<Connection>>,
+    devices: HashMap<String, Vec<DeviceCounter>>,
     refused: usize,
 }
 
@@ -39,6 +40,7 @@ impl Reading {
             at: clock::since_boot(),
             pages: published.pages,
             connections: published.connections.into_iter().collect(),
+            devices: published.devices.into_iter().collect(),
             refused: published.refused.len(),
         })
     }
@@ -55,6 +57,7 @@ struct Row {
     page: Page,
     rates: Rates,
     connections: Vec<Connection>,
+    device: Vec<DeviceCounter>,
 }
 
 /// What happens in a second.
@@ -141,7 +144,8 @@ fn rows(before: &Reading, after: &Reading) -> Vec<Row> {
             let time = after.moment(page).saturating_sub(before.moment(old));
             Rates::between(&old.counters, &page.counters, time)
         });
-        Row { page: *page, rates, connections: after.connections.get(name).cloned().unwrap_or_default() }
+        let connections = after.connections.get(name).cloned().unwrap_or_default();
+        Row { page: *page, rates, connections, device: after.devices.get(name).cloned().unwrap_or_default() }
     };
     let mut rows: Vec<Row> = after.pages.iter().map(row).collect();
     // Stable: those that are equally busy, such as idle ones, stay in the order of their processes.

@@ -3,6 +3,7 @@
 
 use super::Settings;
 use super::eal;
+use super::extended::Extended;
 use super::pause::Pause;
 use super::port::{Port, link_up};
 use super::receive::Receiver;
@@ -24,6 +25,7 @@ pub struct Dpdk {
     counters: DeviceCounters,
     /// What the port had counted before.
     before: rte_eth_stats,
+    extended: Extended,
 }
 
 impl Dpdk {
@@ -48,8 +50,8 @@ impl Dpdk {
             segments_tcp: plan.segmentation,
             segments_udp: false,
         };
-        let (pause, before) = (Pause::new()?, port.stats());
-        Ok(Self { receiver, transmitter, port, caps, pause, counters: DeviceCounters::default(), before })
+        let (pause, before, extended) = (Pause::new()?, port.stats(), Extended::new(port.id()));
+        Ok(Self { receiver, transmitter, port, caps, pause, counters: DeviceCounters::default(), before, extended })
     }
 
     /// The name that DPDK has for the driver.
@@ -118,6 +120,10 @@ impl Device for Dpdk {
             send_drops: self.counters.send_drops + now.oerrors.saturating_sub(self.before.oerrors),
             ..self.counters
         }
+    }
+
+    fn extended_counters(&mut self, tell: &mut dyn FnMut(&str, u64)) {
+        self.extended.tell(tell);
     }
 
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {

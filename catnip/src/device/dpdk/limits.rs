@@ -51,3 +51,5 @@ pub const LOOK_LONGEST: Duration = Duration::from_secs(1);
 pub const LAST_FRAMES: Duration = Duration::from_millis(5);
 /// Packet buffers that `net_af_xdp` puts aside for each queue, however few descriptors it has.
 pub const AF_XDP_FILLED: u32 = 2048;
+/// Extended statistics of a port: NICs have some hundred for each queue. One that has more tells none.
+pub const EXTENDED_MAX: u32 = 16_384;

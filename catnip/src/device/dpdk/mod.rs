@@ -24,6 +24,8 @@ mod device;
 #[cfg(feature = "dpdk")]
 mod eal;
 #[cfg(feature = "dpdk")]
+mod extended;
+#[cfg(feature = "dpdk")]
 mod knock;
 #[cfg(feature = "dpdk")]
 mod limits;

@@ -341,6 +341,23 @@ impl Device for Xdp {
         }
     }
 
+    /// Those of `XDP_STATISTICS`, of all queues together.
+    fn extended_counters(&mut self, tell: &mut dyn FnMut(&str, u64)) {
+        let all = || self.queues.iter().filter_map(Queue::statistics);
+        for (name, value) in [
+            ("rx_dropped", all().map(|told| told.rx_dropped).sum()),
+            ("rx_invalid_descs", all().map(|told| told.rx_invalid_descs).sum()),
+            ("rx_ring_full", all().filter_map(|told| told.rx_ring_full).sum()),
+            ("rx_fill_ring_empty_descs", all().filter_map(|told| told.rx_fill_ring_empty_descs).sum()),
+            ("tx_invalid_descs", all().map(|told| told.tx_invalid_descs).sum()),
+            ("tx_ring_empty_descs", all().filter_map(|told| told.tx_ring_empty_descs).sum::<u64>()),
+        ] {
+            if value > 0 {
+                tell(name, value);
+            }
+        }
+    }
+
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         Some(self.all.as_fd())
     }

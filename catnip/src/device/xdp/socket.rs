@@ -20,7 +20,7 @@ use rustix::net::sockopt::{
 use rustix::net::xdp::{
     SocketAddrXdp, SocketAddrXdpFlags as Flags, SocketAddrXdpWithSharedUmem, XDP_PGOFF_RX_RING, XDP_PGOFF_TX_RING,
     XDP_UMEM_PGOFF_COMPLETION_RING, XDP_UMEM_PGOFF_FILL_RING, XdpDesc, XdpDescOptions, XdpMmapOffsets, XdpOptionsFlags,
-    XdpUmemReg, XdpUmemRegFlags,
+    XdpStatistics, XdpUmemReg, XdpUmemRegFlags,
 };
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv, socket_with};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -280,12 +280,17 @@ impl Queue {
 
     /// Frames that the kernel had for us and dropped.
     pub fn dropped(&self) -> u64 {
-        xdp_statistics(&self.socket).map_or(0, |told| told.rx_dropped + told.rx_ring_full.unwrap_or_default())
+        self.statistics().map_or(0, |told| told.rx_dropped + told.rx_ring_full.unwrap_or_default())
+    }
+
+    /// What the kernel counts for this socket, if it does.
+    pub fn statistics(&self) -> Option<XdpStatistics> {
+        xdp_statistics(&self.socket).ok()
     }
 
     /// Frames that the kernel did not send.
     pub fn refused(&self) -> u64 {
-        xdp_statistics(&self.socket).map_or(0, |told| told.tx_invalid_descs)
+        self.statistics().map_or(0, |told| told.tx_invalid_descs)
     }
 }
 

@@ -7,14 +7,15 @@
 //!   "liboses": [ { "pid", "process", "backends": ["catmem"], "queues",
 //!                  "counters": { "messages_pushed", .. }, "per_second": { "messages_pushed", .. },
 //!                  "connections": [ { "qd", "state", "local", "peer", "rtt_ns", "window", "threshold", "in_flight",
-//!                                     "retransmits", "pacing", "delivered" } ] } ],    TCP of Margay's own
+//!                                     "retransmits", "pacing", "delivered" } ],         TCP of Margay's own
+//!                  "device": { "received", .. } } ],    what its device and that one's driver have counted
 //!   "per_second": { .. } }                        of all of them
 //! ```
 
 use super::{Rates, Row};
 use crate::{table, units};
 use anyhow::Result;
-use margay::stats::Connection;
+use margay::stats::{Connection, DeviceCounter};
 use margay::{Counters, TcpInfo};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -22,6 +23,8 @@ use std::path::Path;
 
 /// Rows that are always shown, however small the terminal says it is.
 const ROWS_MIN: usize = 3;
+/// Counters of devices in a line.
+const COUNTERS_IN_LINE: usize = 4;
 /// Lines around the rows: the header with its line, the sum, what is left out, what cannot be read, the cursor's.
 const LINES_AROUND: usize = 6;
 /// The same around connections: an empty one, the header with its line.
@@ -49,6 +52,10 @@ pub fn table(directory: &Path, rows: &[Row], refused: usize, redrawn: bool) -> S
         let left = room.saturating_sub(shown.len()).saturating_sub(LINES_OF_CONNECTIONS);
         if let Some(connections) = connections(shown, left) {
             let _ = write!(text, "\n\n{connections}");
+        }
+        let left = room.saturating_sub(text.lines().count()).saturating_sub(LINES_OF_CONNECTIONS);
+        if let Some(devices) = devices(shown, left) {
+            let _ = write!(text, "\n\n{devices}");
         }
     }
     if refused > 0 {
@@ -94,6 +101,24 @@ fn connections(shown: &[Row], most: usize) -> Option<String> {
             rate(info.pacing_rate),
             rate(info.delivery_rate),
         ]);
+    }
+    (!is_empty).then(|| table.trim_fmt())
+}
+
+/// What the devices of these LibOses have counted, in as many lines; nothing if there are none, or no room for them.
+fn devices(shown: &[Row], most: usize) -> Option<String> {
+    let counters = shown.iter().flat_map(|row| {
+        row.device.chunks(COUNTERS_IN_LINE).map(|line| {
+            let counter = |counter: &DeviceCounter| format!("{} {}", counter.name, counter.value);
+            (row.page.pid, line.iter().map(counter))
+        })
+    });
+    let header: Vec<&str> = ["pid", "device"].into_iter().chain([""; COUNTERS_IN_LINE - 1]).collect();
+    let mut table = table::new(&header, 1 + COUNTERS_IN_LINE);
+    let mut is_empty = true;
+    for (pid, line) in counters.take(most) {
+        is_empty = false;
+        table.add_row([pid.to_string()].into_iter().chain(line));
     }
     (!is_empty).then(|| table.trim_fmt())
 }
@@ -164,7 +189,7 @@ fn terminal_rows() -> Option<usize> {
 
 /// One line.
 pub fn json(directory: &Path, rows: &[Row], refused: usize) -> Result<String> {
-    let libos = |Row { page, rates, connections }: &Row| {
+    let libos = |Row { page, rates, connections, device }: &Row| {
         let counters = &page.counters;
         json!({
             "pid": page.pid, "process": page.process(), "backends": page.backends().collect::<Vec<_>>(),
@@ -177,6 +202,7 @@ pub fn json(directory: &Path, rows: &[Row], refused: usize) -> Result<String> {
             },
             "per_second": per_second(rates),
             "connections": connections.iter().map(of_connection).collect::<Vec<_>>(),
+            "device": device.iter().map(|counter| (counter.name.clone(), counter.value.into())).collect::<serde_json::Map<_, Value>>(),
         })
     };
     let (_, all, _) = sum(rows);
