@@ -8,7 +8,7 @@
 //!
 //! A datagram's way through a network stack, in [`datagrams`], for `margay bench network`: Margay's own, smoltcp, and a loop that
 //! only copies; a TCP connection between two stacks of a kind, in [`streams`], and many bytes over one, in [`bulk`]; [`connections`] by their
-//! number; and loops over [`bytes`].
+//! number; loops over [`bytes`]; and, for `margay bench dpdk`, [`rounds`] over devices that give back what they are given.
 //!
 //! Nothing here is part of Margay: the command uses it, and the test that counts instructions.
 
@@ -21,6 +21,7 @@ pub mod epoll;
 mod hosts;
 pub mod io_uring;
 mod meter;
+pub mod rounds;
 pub mod streams;
 #[cfg(test)]
 mod tests;

@@ -63,6 +63,7 @@ impl Effort {
     pub fn one_thread(self, kind: Kind) -> Pattern {
         let nanoseconds = match kind {
             Kind::Stack { size, .. } => 80.0 + size as f64 / 10.0,
+            Kind::Ring { .. } => 1_000.0,
             Kind::Connections(Connections::Visit) => 10_000.0,
             Kind::Connections(Connections::Crowd(_)) => 600.0,
             Kind::Bulk { size, .. } => size as f64 / 4.0,
@@ -86,7 +87,7 @@ fn round_trip(kind: Kind) -> f64 {
         Kind::Margay(how) => 350.0 + how.size as f64 / 4.0,
         Kind::SpinningTcp { .. } | Kind::Echo { .. } | Kind::Veth { .. } | Kind::Tap { .. } => 10_000.0 + bytes(kind),
         Kind::Stack { .. } | Kind::Bytes { .. } | Kind::Connections(_) | Kind::Bulk { .. } => 200.0,
-        Kind::Memif { size, .. } => 1_000.0 + size as f64,
+        Kind::Memif { size, .. } | Kind::Ring { size, .. } => 1_000.0 + size as f64,
         Kind::Futex | Kind::UnixSocket { .. } | Kind::KernelPipe { .. } | Kind::Tcp { .. } => 15_000.0 + bytes(kind),
     }
 }
@@ -100,6 +101,7 @@ fn one_way(kind: Kind) -> f64 {
         | Kind::Bytes { .. }
         | Kind::Connections(_)
         | Kind::Memif { .. }
+        | Kind::Ring { .. }
         | Kind::Bulk { .. } => round_trip(kind) / 2.0,
         Kind::CopyRing { size, .. } => 20.0 + size as f64 / 10.0,
         Kind::Margay(how) if how.over.is_kernel() => 3_000.0 + how.size as f64 / 3.0,

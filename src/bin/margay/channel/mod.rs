@@ -279,6 +279,13 @@ pub enum Kind {
         /// Bytes per message.
         size: usize,
     },
+    /// One thread over two ports of DPDK that give back what they are given.
+    Ring {
+        /// What goes there and back.
+        what: Memif,
+        /// Bytes per message.
+        size: usize,
+    },
     /// A server on TCP over the loopback interface, loaded by a client on epoll that is the same for all.
     Echo {
         /// Which.
@@ -322,6 +329,9 @@ impl Kind {
             Self::Memif { what: Memif::Frames, size } => format!("bare frames over memif, {}", units::size(size)),
             Self::Memif { what: Memif::Datagrams, size } => format!("UDP over memif, {}", units::size(size)),
             Self::Memif { what: Memif::Stream, size } => format!("TCP over memif, {}", units::size(size)),
+            Self::Ring { what: Memif::Frames, size } => format!("bare frames over net_ring, {}", units::size(size)),
+            Self::Ring { what: Memif::Datagrams, size } => format!("UDP over net_ring, {}", units::size(size)),
+            Self::Ring { what: Memif::Stream, size } => format!("TCP over net_ring, {}", units::size(size)),
             Self::Echo { server, size } => format!("echo server on {}, {}", server.name(), units::size(size)),
         }
     }
@@ -350,6 +360,7 @@ pub fn descriptors(kind: Kind, pattern: Pattern) -> Result<[Vec<OwnedFd>; 2]> {
         | Kind::Bulk { .. }
         | Kind::Veth { .. }
         | Kind::Tap { .. }
+        | Kind::Ring { .. }
         | Kind::Memif { .. } => Ok([Vec::new(), Vec::new()]),
     }
 }
@@ -366,7 +377,7 @@ pub fn perform(job: &Job, descriptors: Vec<OwnedFd>, teller: &mut Teller<'_>) ->
             };
         }
         (
-            Kind::Stack { .. } | Kind::Bytes { .. } | Kind::Connections(_) | Kind::Bulk { .. },
+            Kind::Stack { .. } | Kind::Bytes { .. } | Kind::Connections(_) | Kind::Bulk { .. } | Kind::Ring { .. },
             Pattern::OneThread { blocks, per_block },
         ) => {
             teller.ready()?;
@@ -382,6 +393,7 @@ pub fn perform(job: &Job, descriptors: Vec<OwnedFd>, teller: &mut Teller<'_>) ->
                     connections::beside(idle, blocks, per_block, teller)
                 }
                 (Role::Client, Kind::Bulk { bulk, size }) => connections::bulk(bulk, size, blocks, per_block, teller),
+                (Role::Client, Kind::Ring { what, size }) => memif::alone(what, size, blocks, per_block, teller),
                 _ => Ok(Report::default()),
             };
         }
@@ -436,6 +448,7 @@ pub fn perform(job: &Job, descriptors: Vec<OwnedFd>, teller: &mut Teller<'_>) ->
             }
         }
         Kind::Memif { .. }
+        | Kind::Ring { .. }
         | Kind::Echo { .. }
         | Kind::Stack { .. }
         | Kind::Bytes { .. }

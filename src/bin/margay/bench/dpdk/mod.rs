@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is measured of Margay's own network stack over a port of DPDK, between two processes: round trips over `net_memif` beside bare
-//! frames on the same kind of wire, and requests of many sockets; beside both, the kernel's sockets.
+//! frames on the same kind of wire, and requests of many sockets; beside both, the kernel's sockets. And in one thread over `net_ring`, what
+//! the stack alone costs.
 
 mod show;
 
@@ -18,6 +19,9 @@ const SERVERS: [(&str, Kind); 3] = [
     ("TCP", Kind::Memif { what: Memif::Stream, size: SIZE }),
     ("epoll", Kind::Echo { server: Server::Epoll, size: SIZE }),
 ];
+
+/// What goes there and back in one thread, over ports of `net_ring`.
+const ALONE: [(&str, Memif); 3] = [("bare frames", Memif::Frames), ("UDP", Memif::Datagrams), ("TCP", Memif::Stream)];
 
 const FRAMES: &str = "frames/round trip/64";
 const UDP: &str = "udp/round trip/64";
@@ -58,12 +62,21 @@ fn point(server: &str, connections: u32) -> String {
     format!("{server}, {connections} sockets/{SIZE}")
 }
 
+/// The series of one thread.
+fn alone(name: &str) -> String {
+    format!("{name} over net_ring/{SIZE}")
+}
+
 fn plan(quick: bool, apart: bool) -> Plan {
     let effort = Effort::for_rounds(quick);
     let mut list = Turns::new(if quick { 5 } else { 25 });
     for (name, what) in [("frames", Memif::Frames), ("udp", Memif::Datagrams), ("tcp", Memif::Stream)] {
         let kind = Kind::Memif { what, size: SIZE };
         list.add(&format!("{name}/round trip"), SIZE, kind, |kind| effort.round_trip(kind));
+    }
+    for (name, what) in ALONE {
+        let kind = Kind::Ring { what, size: SIZE };
+        list.add(&format!("{name} over net_ring"), SIZE, kind, |kind| effort.one_thread(kind));
     }
     let load = Effort::for_load(quick);
     let mut loads = Turns::new(if quick { 1 } else { 7 });

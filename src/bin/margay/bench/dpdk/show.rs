@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a run over ports of DPDK has measured, for people.
 
-use super::{CONNECTIONS, KERNEL_UDP, SERVERS, point};
+use super::{ALONE, CONNECTIONS, KERNEL_UDP, SERVERS, alone, point};
 use crate::bench::Run;
 use crate::bench::report::{goals, percentiles};
+use crate::bench::stats::Series;
 use crate::process::apart;
 use crate::{table, units};
 use anyhow::Result;
@@ -24,7 +25,13 @@ pub fn body(run: &Run) -> Result<String> {
         "Requests per second of 64 B, one under way on each socket: Margay over memif at both ends; a server written by hand\n\
          on epoll over loopback, loaded by the kernel's sockets\n"
     )?;
-    write!(text, "{}", loads(run))?;
+    writeln!(text, "{}\n", loads(run))?;
+    writeln!(
+        text,
+        "Round trip of 64 B in one thread over two ports of net_ring, which give back what they are given: what the stacks\n\
+         take more than bare frames is what they cost alone, four times through\n"
+    )?;
+    write!(text, "{}", in_one_thread(run))?;
     Ok(text)
 }
 
@@ -37,6 +44,17 @@ fn loads(run: &Run) -> String {
             row.push(series.map(|series| units::rate(1e9 / series.median())).unwrap_or_default());
         }
         table.add_row(row);
+    }
+    table.trim_fmt()
+}
+
+fn in_one_thread(run: &Run) -> String {
+    let mut table = table::new(&["over net_ring", "round trip", "more than frames"], 1);
+    let frames = run.get(&alone(ALONE[0].0)).map(Series::median);
+    for (name, _) in ALONE {
+        let Some(time) = run.get(&alone(name)).map(Series::median) else { continue };
+        let more = frames.map(|frames| units::time((time - frames).max(0.0))).unwrap_or_default();
+        table.add_row([name.to_owned(), units::time(time), if name == ALONE[0].0 { "-".to_owned() } else { more }]);
     }
     table.trim_fmt()
 }

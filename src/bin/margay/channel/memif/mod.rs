@@ -4,6 +4,8 @@
 
 mod load;
 #[cfg(feature = "catnip-dpdk")]
+mod ring;
+#[cfg(feature = "catnip-dpdk")]
 mod wire;
 
 use super::veth::{Catnip, CatnipStream};
@@ -11,6 +13,8 @@ use super::{echo, run};
 use crate::process::job::{Job, Pattern, Place, Report, Role};
 use crate::process::worker::Teller;
 use anyhow::Result;
+#[cfg(not(feature = "catnip-dpdk"))]
+use anyhow::bail;
 use margay::config::Spin;
 use margay::config::catnip::{Prefix, Wire};
 use margay::{Config, LibOs};
@@ -27,6 +31,9 @@ pub enum Memif {
     /// TCP.
     Stream,
 }
+
+#[cfg(not(feature = "catnip-dpdk"))]
+const NO_DPDK: &str = "this build of Margay has no DPDK: build it with the feature `catnip-dpdk`";
 
 /// The port of the server.
 const PORT: u16 = 7;
@@ -76,6 +83,18 @@ pub fn perform(what: Memif, size: usize, job: &Job, teller: &mut Teller<'_>) -> 
     }
 }
 
+/// What one thread does over ports of `net_ring`.
+#[cfg(feature = "catnip-dpdk")]
+pub fn alone(what: Memif, size: usize, blocks: u32, per_block: u32, teller: &mut Teller<'_>) -> Result<Report> {
+    ring::rounds(what, size, blocks, per_block, teller)
+}
+
+/// The same without DPDK.
+#[cfg(not(feature = "catnip-dpdk"))]
+pub fn alone(_: Memif, _: usize, _: u32, _: u32, _: &mut Teller<'_>) -> Result<Report> {
+    bail!(NO_DPDK)
+}
+
 #[cfg(feature = "catnip-dpdk")]
 fn frames(place: &Place, size: usize, job: &Job, teller: &mut Teller<'_>) -> Result<Report> {
     run(wire::Frames::new(&port(place, job.role), job.role, size)?, job, teller)
@@ -83,5 +102,5 @@ fn frames(place: &Place, size: usize, job: &Job, teller: &mut Teller<'_>) -> Res
 
 #[cfg(not(feature = "catnip-dpdk"))]
 fn frames(_: &Place, _: usize, _: &Job, _: &mut Teller<'_>) -> Result<Report> {
-    anyhow::bail!("this build of Margay has no DPDK: build it with the feature `catnip-dpdk`")
+    bail!(NO_DPDK)
 }
