@@ -98,11 +98,23 @@ fn link() -> Result<(), String> {
     for word in pkg_config(&["--static", "--libs", "libdpdk"])? {
         // Drivers stand there by the names of their archives (`-l:librte_net_ice.a`), all of them: those above are enough.
         let Some(library) = word.strip_prefix("-l").filter(|name| !name.starts_with(':')) else { continue };
-        if !seen.iter().any(|known| known == library) {
-            let kind = if library.starts_with("rte_") { "static" } else { "dylib" };
-            println!("cargo:rustc-link-lib={kind}={library}");
+        let is_dpdk = library.starts_with("rte_");
+        // Some stand there for drivers that are left out, and need not be installed.
+        if !seen.iter().any(|known| known == library) && (is_dpdk || is_installed(library)) {
+            println!("cargo:rustc-link-lib={}={library}", if is_dpdk { "static" } else { "dylib" });
             seen.push(library.to_owned());
         }
     }
     Ok(())
+}
+
+/// Whether the compiler's linker finds a library; where that cannot be asked, it is for the linker to say.
+fn is_installed(library: &str) -> bool {
+    ["so", "a"].into_iter().any(|kind| {
+        let file = format!("lib{library}.{kind}");
+        let compiler = cc::Build::new().get_compiler();
+        let asked = compiler.to_command().arg(format!("-print-file-name={file}")).output();
+        // It gives back what it does not find.
+        asked.map_or(true, |out| String::from_utf8_lossy(&out.stdout).trim() != file)
+    })
 }
