@@ -9,7 +9,7 @@ use network::stack::{Config, Stack};
 use network::wire::MacAddress;
 use runtime::Result;
 use runtime::buf::{Buf, Classes, Pool, Pools, Sga};
-use runtime::device::{Caps, CutsTcp, Frame};
+use runtime::device::{Caps, Frame};
 use runtime::time::Time;
 
 /// Frames that a device has memory for.
@@ -34,7 +34,7 @@ impl Host {
     /// One of the two.
     fn new(number: usize) -> Result<Self> {
         let [ours, theirs] = [number, 1 - number].map(|number| ADDRESSES[number]);
-        let caps = Caps { mtu: MTU, headroom: 0, checksum: false, segments_tcp: CutsTcp::No, segments_udp: false };
+        let caps = Caps { mtu: MTU, headroom: 0, checksum: false, segments_tcp: false, segments_udp: false };
         let mut config = Config::new(MacAddress(ours.mac), caps, Secret([7 + number as u8; 16]));
         config.addresses = vec![Prefix::new(ours.address.into(), PREFIX)?];
         config.neighbours = vec![(theirs.address.into(), MacAddress(theirs.mac))];

@@ -187,7 +187,7 @@ impl<D: Device> Rounds<D> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use runtime::device::{Caps, CutsTcp, DeviceCounters};
+    use runtime::device::{Caps, DeviceCounters};
     use std::collections::VecDeque;
 
     /// Gives back what it is given.
@@ -203,7 +203,7 @@ mod tests {
         }
 
         fn caps(&self) -> Caps {
-            Caps { mtu: 1500, headroom: 0, checksum: false, segments_tcp: CutsTcp::No, segments_udp: false }
+            Caps { mtu: 1500, headroom: 0, checksum: false, segments_tcp: false, segments_udp: false }
         }
 
         fn rx(&mut self, burst: &mut Burst) -> Result<()> {

@@ -10,12 +10,12 @@
 //! use network::stack::{Config, Stack};
 //! use network::wire::MacAddress;
 //! use runtime::buf::{Classes, Pools};
-//! use runtime::device::{Caps, CutsTcp};
+//! use runtime::device::Caps;
 //! use runtime::socket::Domain;
 //! use runtime::time::Time;
 //! use core::task::Poll;
 //!
-//! let caps = Caps { mtu: 1500, headroom: 0, checksum: false, segments_tcp: CutsTcp::No, segments_udp: false };
+//! let caps = Caps { mtu: 1500, headroom: 0, checksum: false, segments_tcp: false, segments_udp: false };
 //! let mut stacks = Vec::new();
 //! for host in [1, 2] {
 //!     let mut config = Config::new(MacAddress([2, 0, 0, 0, 0, host]), caps, Secret([host; 16]));

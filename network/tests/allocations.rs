@@ -10,7 +10,7 @@ use network::keyed::Secret;
 use network::stack::{Config, SocketId, Stack, StreamId};
 use network::wire::MacAddress;
 use runtime::buf::{Classes, Pools, Sga};
-use runtime::device::{Caps, CutsTcp, Frame};
+use runtime::device::{Caps, Frame};
 use runtime::socket::Domain;
 use runtime::time::Time;
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -51,7 +51,7 @@ struct Host {
 }
 
 fn host(number: u8) -> Host {
-    let caps = Caps { mtu: 1500, headroom: 0, checksum: false, segments_tcp: CutsTcp::No, segments_udp: false };
+    let caps = Caps { mtu: 1500, headroom: 0, checksum: false, segments_tcp: false, segments_udp: false };
     let mut config = Config::new(MacAddress([2, 0, 0, 0, 0, number]), caps, Secret([number; 16]));
     config.addresses =
         vec![format!("10.0.0.{number}/24").parse().unwrap(), format!("fd00::{number}/64").parse().unwrap()];

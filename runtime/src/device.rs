@@ -71,31 +71,6 @@ impl From<Sga> for Frame {
     }
 }
 
-/// Which TCP segments a device cuts into shorter ones, if they are longer than its MTU.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum CutsTcp {
-    /// None.
-    #[default]
-    No,
-    /// Those over IPv4.
-    V4,
-    /// All.
-    Both,
-}
-
-impl CutsTcp {
-    /// Whether it cuts those of this family.
-    #[inline]
-    #[must_use]
-    pub const fn cuts(self, is_v4: bool) -> bool {
-        match self {
-            Self::No => false,
-            Self::V4 => is_v4,
-            Self::Both => true,
-        }
-    }
-}
-
 /// What a device can do. What it cannot is done by the stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caps {
@@ -105,8 +80,8 @@ pub struct Caps {
     pub headroom: u16,
     /// Whether it fills in checksums that are [`Checksum::Partial`].
     pub checksum: bool,
-    /// Which TCP segments it cuts.
-    pub segments_tcp: CutsTcp,
+    /// Whether it cuts TCP segments.
+    pub segments_tcp: bool,
     /// Whether it cuts UDP datagrams.
     pub segments_udp: bool,
 }

@@ -9,7 +9,7 @@ use network::stack::{Config, SocketId, Stack};
 use network::wire::MacAddress;
 use runtime::Result;
 use runtime::buf::{Buf, Classes, Pool, Pools, Sga};
-use runtime::device::{Caps, CutsTcp, Frame};
+use runtime::device::{Caps, Frame};
 use runtime::socket::Domain;
 use runtime::time::Time;
 use std::hint::black_box;
@@ -39,7 +39,7 @@ impl Margay {
     /// # Errors
     /// `ENOMEM`.
     pub fn new(size: usize) -> Result<Self> {
-        let caps = Caps { mtu: MTU, headroom: 0, checksum: false, segments_tcp: CutsTcp::No, segments_udp: false };
+        let caps = Caps { mtu: MTU, headroom: 0, checksum: false, segments_tcp: false, segments_udp: false };
         let mut config = Config::new(MacAddress(OURS.mac), caps, Secret([7; 16]));
         config.addresses = vec![Prefix::new(OURS.address.into(), PREFIX)?];
         let pools = Pools::new(&Classes { large_count: 1, ..Classes::default() })?;

@@ -9,7 +9,7 @@
 use super::raw::{Received, UnixPath, receive_many, send_many};
 use super::{frame_max, received, sent};
 use runtime::buf::{Buf, Pools};
-use runtime::device::{BURST_FRAMES_MAX, Burst, Caps, CutsTcp, Device, DeviceCounters, Frame};
+use runtime::device::{BURST_FRAMES_MAX, Burst, Caps, Device, DeviceCounters, Frame};
 use runtime::{Errno, Error, Result};
 use rustix::fs::{FileType, lstat, unlink};
 use rustix::io::{Errno as Os, retry_on_intr};
@@ -122,7 +122,7 @@ impl Device for Socket {
     }
 
     fn caps(&self) -> Caps {
-        Caps { mtu: self.mtu, headroom: 0, checksum: false, segments_tcp: CutsTcp::No, segments_udp: false }
+        Caps { mtu: self.mtu, headroom: 0, checksum: false, segments_tcp: false, segments_udp: false }
     }
 
     fn rx(&mut self, burst: &mut Burst) -> Result<()> {

@@ -9,7 +9,7 @@ use super::raw::{attach_tap, mtu, offload};
 use super::vnet::{self, HEADER};
 use super::{Came, frame_max, received, sent};
 use runtime::buf::{Buf, Pools, Sga};
-use runtime::device::{BURST_FRAMES_MAX, Burst, Caps, CutsTcp, Device, DeviceCounters, Frame};
+use runtime::device::{BURST_FRAMES_MAX, Burst, Caps, Device, DeviceCounters, Frame};
 use runtime::limits::SGA_SEGMENTS_MAX;
 use runtime::{Error, Result};
 use rustix::fs::{Mode, OFlags};
@@ -78,7 +78,7 @@ impl Tap {
                 mtu,
                 headroom: 0,
                 checksum,
-                segments_tcp: if best.is_some() { CutsTcp::Both } else { CutsTcp::No },
+                segments_tcp: best.is_some(),
                 segments_udp: best == Some(SEGMENTATION[0]),
             },
             tun,

@@ -8,7 +8,7 @@ use catnip::device::faults::{Faults, Settings};
 use catnip::device::pcap::Pcap;
 use core::time::Duration;
 use runtime::Result;
-use runtime::device::{Burst, Caps, CutsTcp, Device, DeviceCounters, Frame};
+use runtime::device::{Burst, Caps, Device, DeviceCounters, Frame};
 use runtime::time::Time;
 use std::collections::VecDeque;
 use std::process::Command;
@@ -34,7 +34,7 @@ impl Device for Loop {
     }
 
     fn caps(&self) -> Caps {
-        Caps { mtu: 1500, headroom: 0, checksum: false, segments_tcp: CutsTcp::No, segments_udp: false }
+        Caps { mtu: 1500, headroom: 0, checksum: false, segments_tcp: false, segments_udp: false }
     }
 
     fn rx(&mut self, burst: &mut Burst) -> Result<()> {

@@ -2,14 +2,14 @@
 //! Ports of DPDK: virtual devices, whose other end is the kernel, another port, or the port itself. The environment is one for all
 //! tests of this process, without huge pages if there are none; each test has ports of its own.
 
-use crate::frames::{EVERYBODY, OUR_MAC, folded, parse_udp, sum, tcp, udp};
+use crate::frames::{EVERYBODY, OUR_MAC, parse_udp, udp};
 use crate::network::{ip, own};
 use crate::random::{Random, carry};
-use crate::{LOOKS, all, ask, frame, pools, receive, send};
+use crate::{LOOKS, ask, frame, pools, receive, send};
 use catnip::device::dpdk::{Dpdk, Settings};
 use catnip::device::packet::{self, Packet};
 use runtime::buf::{Classes, Pools, Sga};
-use runtime::device::{BURST_FRAMES_MAX, Burst, Checksum, CutsTcp, Device, Frame, SegmentKind, Segmentation};
+use runtime::device::{BURST_FRAMES_MAX, Burst, Checksum, Device, Frame};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::net::UdpSocket;
 use std::sync::Barrier;
@@ -373,65 +373,4 @@ fn tap_has_the_kernel_as_its_peer() {
     echo(&mut port, 50);
     // To everybody, and in the other direction nothing is lost that was there before.
     send(&mut port, [frame(&pools(), &udp(EVERYBODY, [7, 9], &[1; 30], true))]);
-}
-
-/// A long segment of TCP leaves as many short ones, each with its own number and checksums that are right, as the driver cuts it.
-#[test]
-fn tap_cuts_what_is_too_long() {
-    const SIZE: usize = 1400;
-    const FIRST: u32 = 0xffff_f000;
-    if !own("dpdk::tap_cuts_what_is_too_long") {
-        return;
-    }
-    let far = [2, 0, 0, 0, 0, 9];
-    let mut port = open("net_tap1,iface=theirs,mac=02:00:00:00:00:42");
-    // Those of IPv6 its library leaves as they are.
-    assert_eq!(port.caps().segments_tcp, CutsTcp::V4);
-    assert!(!port.attaches());
-    ip("link set theirs up\n");
-    let settings = packet::Settings { address: far, receive: 64, transmit: 64, promiscuous: false };
-    let mut other = Packet::open("theirs", &settings, pools()).unwrap();
-    let long = |is_v4: bool, payload: &[u8]| {
-        let bytes = tcp(far, is_v4, FIRST, payload);
-        let header = (bytes.len() - payload.len()) as u16;
-        let kind = if is_v4 { SegmentKind::TcpV4 } else { SegmentKind::TcpV6 };
-        Frame {
-            checksum: Checksum::Partial { start: header - 20, offset: 16 },
-            segmentation: Some(Segmentation { kind, size: SIZE as u16, header }),
-            ..frame(&pools(), &bytes)
-        }
-    };
-    for len in [SIZE + 1, 5000, 40_000] {
-        let payload: Vec<u8> = (0..len).map(|at: usize| (at % 251) as u8).collect();
-        send(&mut port, [long(true, &payload)]);
-        let pieces: Vec<&[u8]> = payload.chunks(SIZE).collect();
-        for (number, (piece, came)) in pieces.iter().zip(several(&mut other, far, pieces.len())).enumerate() {
-            let what = format!("segment {number} of {len} bytes");
-            let whole = tcp(far, true, FIRST.wrapping_add((number * SIZE) as u32), piece);
-            assert_eq!(came.len(), whole.len(), "{what}");
-            assert!(came[54..] == whole[54..], "{what}");
-            // IP's number is the driver's to choose, and with it comes another checksum; and whether a segment says PSH.
-            assert_eq!((&came[12..18], &came[26..47]), (&whole[12..18], &whole[26..47]), "{what}");
-            assert_eq!(folded(sum(&came[14..34])), 0xffff, "{what}");
-            let pseudo = u16::from_be_bytes([whole[50], whole[51]]);
-            assert_eq!(folded(u32::from(pseudo) + sum(&came[34..])), 0xffff, "{what}");
-        }
-    }
-    // What the driver would let out as it is does not get to it.
-    send(&mut port, [long(false, &[7; 5000])]);
-    assert_eq!(port.counters().send_drops, 1);
-}
-
-/// So many frames to this address, in their order.
-#[track_caller]
-fn several(device: &mut impl Device, to: [u8; 6], count: usize) -> Vec<Vec<u8>> {
-    let mut came = Vec::new();
-    for _ in 0..LOOKS {
-        came.extend(all(device, 1).into_iter().filter(|bytes| bytes.starts_with(&to)));
-        if came.len() >= count {
-            break;
-        }
-    }
-    assert_eq!(came.len(), count, "{:?}", device.counters());
-    came
 }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Frames made by hand: ARP (RFC 826), UDP (RFC 768) over IPv4 (RFC 791), and TCP (RFC 9293).
+//! Frames made by hand: ARP (RFC 826), and UDP (RFC 768) over IPv4 (RFC 791).
 
-use network::wire::checksum::pseudo_header as pseudo;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::Ipv4Addr;
 
 /// Our addresses, and the kernel's IP address.
 pub const OUR_MAC: [u8; 6] = [2, 0, 0, 0, 0, 0x42];
@@ -71,27 +70,4 @@ pub fn parse_udp(frame: &[u8]) -> Option<(Vec<u8>, bool)> {
     let datagram = frame.get(34..14 + total)?;
     let summed = folded(pseudo_header(THEIRS, OURS, datagram.len()) + sum(datagram));
     right.then(|| (datagram[8..].to_vec(), summed == 0xffff))
-}
-
-/// A segment of TCP from us to somebody, with this sequence number. Where its checksum belongs stands that of the pseudo-header alone.
-pub fn tcp(to: [u8; 6], is_v4: bool, sequence: u32, payload: &[u8]) -> Vec<u8> {
-    let len = 20 + payload.len();
-    let (kind, mut ip, ends): (_, _, [IpAddr; 2]) = if is_v4 {
-        let total = ((20 + len) as u16).to_be_bytes();
-        let mut ip = [&[0x45, 0][..], &total, &[0, 1, 0x40, 0, 64, 6, 0, 0], &OURS.octets(), &THEIRS.octets()].concat();
-        let check = !folded(sum(&ip));
-        ip[10..12].copy_from_slice(&check.to_be_bytes());
-        (IPV4, ip, [OURS.into(), THEIRS.into()])
-    } else {
-        let ends = [1, 2].map(|host| Ipv6Addr::new(0xfd09, 0, 0, 0, 0, 0, 0, host));
-        let ip = [&[0x60, 0, 0, 0][..], &(len as u16).to_be_bytes(), &[6, 64], &ends[0].octets(), &ends[1].octets()];
-        ([0x86, 0xdd], ip.concat(), ends.map(IpAddr::from))
-    };
-    ip.extend([0, 7, 0, 8]);
-    ip.extend(sequence.to_be_bytes());
-    // An acknowledgment, pushed; a window.
-    ip.extend([0, 0, 0, 9, 0x50, 0x18, 0xff, 0xff]);
-    ip.extend((!pseudo(ends[0], ends[1], 6, len as u32).finish()).to_be_bytes());
-    ip.extend([0, 0]);
-    [&to[..], &OUR_MAC, &kind, &ip, payload].concat()
 }

@@ -58,7 +58,7 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 
 use runtime::Result;
-use runtime::device::{Caps, CutsTcp};
+use runtime::device::Caps;
 use runtime::time::Time;
 
 use crate::ip::Prefix;
@@ -136,7 +136,7 @@ impl Sim {
     /// The settings of host `number`: 10.0.0.`number`/24, fd00::`number`/64, 1,500 bytes, a secret of the seed.
     #[must_use]
     pub fn config(&self, number: u8) -> Config {
-        let caps = Caps { mtu: 1500, headroom: 0, checksum: false, segments_tcp: CutsTcp::No, segments_udp: false };
+        let caps = Caps { mtu: 1500, headroom: 0, checksum: false, segments_tcp: false, segments_udp: false };
         let mut config = Config::new(mac(number), caps, self.secret.derive(&alloc::format!("host {number}")));
         let v4 = Prefix::new(Ipv4Addr::new(10, 0, 0, number).into(), 24);
         let v6 = Prefix::new(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, u16::from(number)).into(), 64);

@@ -24,10 +24,10 @@ use core::net::{IpAddr, SocketAddr};
 use core::task::Poll;
 use core::time::Duration;
 use runtime::buf::Classes;
-use runtime::device::{Checksum, CutsTcp};
+use runtime::device::Checksum;
 use runtime::socket::Domain;
 
-const CAPS: Caps = Caps { mtu: 1500, headroom: 0, checksum: false, segments_tcp: CutsTcp::No, segments_udp: false };
+const CAPS: Caps = Caps { mtu: 1500, headroom: 0, checksum: false, segments_tcp: false, segments_udp: false };
 
 fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()

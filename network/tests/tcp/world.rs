@@ -8,7 +8,7 @@ use network::keyed::Secret;
 use network::sim::{frames, mac};
 use network::stack::{Config, Stack, StreamId};
 use runtime::buf::{Classes, Pools, Sga};
-use runtime::device::{Caps, CutsTcp};
+use runtime::device::Caps;
 use runtime::time::Time;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -64,7 +64,7 @@ pub fn bytes(from_us: bool, at: u32, len: u32) -> Vec<u8> {
 
 impl World {
     pub fn new(tcp: network::tcp::settings::Settings, v6: bool, mtu: u16, peer_first: u32) -> Self {
-        let caps = Caps { mtu, headroom: 0, checksum: false, segments_tcp: CutsTcp::No, segments_udp: false };
+        let caps = Caps { mtu, headroom: 0, checksum: false, segments_tcp: false, segments_udp: false };
         let mut config = Config::new(mac(1), caps, Secret([7; 16]));
         let address = |host: u8| -> IpAddr {
             let text = if v6 { format!("fd00::{host}") } else { format!("10.0.0.{host}") };

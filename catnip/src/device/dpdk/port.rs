@@ -24,7 +24,6 @@ use dpdk_sys::{
 };
 use network::wire::MacAddress;
 use runtime::buf::Pools;
-use runtime::device::CutsTcp;
 use runtime::{Errno, Error, Result};
 use rustix::io::Errno as Os;
 use rustix::time::{ClockId, clock_gettime};
@@ -54,13 +53,9 @@ fn control() -> MutexGuard<'static, ()> {
     CONTROL.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Drivers that cut TCP segments of IPv4 alone, though they say that they cut all: what `librte_gso` does not know goes out as it is.
-const ONLY_V4: [&str; 1] = ["net_tap"];
-
 /// Drivers that cannot send memory that is not their own: the peer of `net_virtio_user` reads DPDK's memory alone, and `net_af_xdp`
-/// its UMEM. `net_tap` has `librte_gso` cut what is too long, which takes the head's mark for attached memory into heads of its own, that
-/// have none, and ends in `SIGSEGV` when they are freed.
-const OWN_MEMORY: [&str; 3] = ["net_virtio_user", "net_af_xdp", "net_tap"];
+/// its UMEM.
+const OWN_MEMORY: [&str; 2] = ["net_virtio_user", "net_af_xdp"];
 
 /// What says that a port of `net_memif` is the client, by its new name and its old one; without a word it is the server.
 const CLIENT: [&str; 2] = ["role=client", "role=slave"];
@@ -90,7 +85,7 @@ pub struct Plan {
     /// Several packet buffers may be one frame to be sent; and how many, at most.
     pub chains: Option<usize>,
     pub checksum: bool,
-    pub segmentation: CutsTcp,
+    pub segmentation: bool,
     /// Payloads may be attached.
     pub attach: bool,
 }
@@ -192,11 +187,7 @@ impl Port {
         let sums = MARGAY_TX_UDP_CKSUM | MARGAY_TX_TCP_CKSUM;
         let checksum = settings.checksum && all(transmits, sums);
         let chains = all(transmits, MARGAY_TX_MULTI_SEGS);
-        let segmentation = match settings.segmentation && checksum && chains && all(transmits, MARGAY_TX_TCP_TSO) {
-            false => CutsTcp::No,
-            true if ONLY_V4.contains(&self.driver) => CutsTcp::V4,
-            true => CutsTcp::Both,
-        };
+        let segmentation = settings.segmentation && checksum && chains && all(transmits, MARGAY_TX_TCP_TSO);
         // What does not fit a packet buffer comes in several, where the port can do that.
         let frame = u32::from(mtu) + OVERHEAD;
         let scatter = frame > SEGMENT && receives & MARGAY_RX_SCATTER != 0;
@@ -217,7 +208,7 @@ impl Port {
         if chains {
             conf.txmode.offloads |= MARGAY_TX_MULTI_SEGS;
         }
-        if segmentation != CutsTcp::No {
+        if segmentation {
             conf.txmode.offloads |= MARGAY_TX_TCP_TSO;
         }
         let queues = settings.queues.clamp(1, info.max_rx_queues.min(info.max_tx_queues).max(1));

@@ -17,7 +17,7 @@ use dpdk_sys::{
 };
 use runtime::Result;
 use runtime::buf::Buf;
-use runtime::device::{Burst, Checksum, CutsTcp, DeviceCounters, ETHERNET_HEADER, Frame, SegmentKind};
+use runtime::device::{Burst, Checksum, DeviceCounters, ETHERNET_HEADER, Frame, SegmentKind};
 use runtime::limits::SGA_SEGMENTS_MAX;
 
 /// What becomes of a frame.
@@ -43,7 +43,7 @@ pub struct Transmitter {
     longest: usize,
     /// What the port does by itself.
     checksum: bool,
-    segmentation: CutsTcp,
+    segmentation: bool,
     /// What the driver had no room for, from `at` on.
     waiting: Vec<*mut rte_mbuf>,
     at: usize,
@@ -216,12 +216,7 @@ impl Transmitter {
     #[inline]
     fn fate(&mut self, frame: &Frame) -> Fate {
         let len = frame.data.len();
-        let too_long = match frame.segmentation.map(|cut| cut.kind) {
-            None => len > self.longest,
-            Some(SegmentKind::TcpV4) => !self.segmentation.cuts(true),
-            Some(SegmentKind::TcpV6) => !self.segmentation.cuts(false),
-            Some(SegmentKind::Udp) => true,
-        };
+        let too_long = if frame.segmentation.is_some() { !self.segmentation } else { len > self.longest };
         let undone = matches!(frame.checksum, Checksum::Partial { .. }) && !(self.checksum && work(frame).is_some());
         if too_long || undone || len < ETHERNET_HEADER {
             return Fate::Refuse;

@@ -20,7 +20,7 @@ use super::{Came, VLAN_TAG, copy_frame, frame_max, received, sent};
 use core::cell::Cell;
 use ring::Rings;
 use runtime::buf::{Buf, Pools, Sga};
-use runtime::device::{BURST_FRAMES_MAX, Burst, Caps, Checksum, CutsTcp, Device, DeviceCounters, Frame, Segmentation};
+use runtime::device::{BURST_FRAMES_MAX, Burst, Caps, Checksum, Device, DeviceCounters, Frame, Segmentation};
 use runtime::{Errno, Error, Result};
 use rustix::io::{Errno as Os, IoSliceMut, retry_on_intr};
 use rustix::net::{
@@ -193,7 +193,7 @@ impl Device for Packet {
     }
 
     fn caps(&self) -> Caps {
-        Caps { mtu: self.mtu, headroom: 0, checksum: false, segments_tcp: CutsTcp::No, segments_udp: false }
+        Caps { mtu: self.mtu, headroom: 0, checksum: false, segments_tcp: false, segments_udp: false }
     }
 
     #[inline]

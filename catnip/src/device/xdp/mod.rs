@@ -30,7 +30,7 @@ use core::net::IpAddr;
 use core::time::Duration;
 use program::Filter;
 use runtime::buf::{Pools, Sga};
-use runtime::device::{Burst, Caps, Checksum, CutsTcp, Device, DeviceCounters, ETHERNET_HEADER, Frame};
+use runtime::device::{Burst, Caps, Checksum, Device, DeviceCounters, ETHERNET_HEADER, Frame};
 use runtime::limits::{XDP_FILL_SHARE, XDP_PIECES_MAX, XDP_QUEUES_MAX};
 use runtime::{Errno, Error, Result};
 use rustix::event::epoll;
@@ -273,7 +273,7 @@ impl Device for Xdp {
     }
 
     fn caps(&self) -> Caps {
-        Caps { mtu: self.mtu, headroom: 0, checksum: false, segments_tcp: CutsTcp::No, segments_udp: false }
+        Caps { mtu: self.mtu, headroom: 0, checksum: false, segments_tcp: false, segments_udp: false }
     }
 
     #[inline]

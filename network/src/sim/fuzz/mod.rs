@@ -23,7 +23,7 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 use runtime::buf::{Classes, Pools, Sga};
-use runtime::device::{Caps, Checksum, CutsTcp, Frame, Segmentation};
+use runtime::device::{Caps, Checksum, Frame, Segmentation};
 use runtime::time::Time;
 
 use super::mac;
@@ -86,7 +86,7 @@ impl Mode {
 
     fn config(self, host: u8) -> Config {
         let checksum = self.is(1);
-        let caps = Caps { mtu: 1500, headroom: 0, checksum, segments_tcp: CutsTcp::No, segments_udp: false };
+        let caps = Caps { mtu: 1500, headroom: 0, checksum, segments_tcp: false, segments_udp: false };
         let mut config = Config::new(mac(host), caps, Secret([host; 16]));
         config.addresses = [alloc::format!("10.0.0.{host}/24"), alloc::format!("fd00::{host}/64")]
             .map(|text| text.parse().unwrap())

@@ -16,7 +16,7 @@ use core::task::Poll;
 use core::time::Duration;
 
 use runtime::buf::{Classes, Pools, Sga};
-use runtime::device::{Caps, CutsTcp};
+use runtime::device::Caps;
 use runtime::socket::{Domain, SocketOption};
 use runtime::time::Time;
 
@@ -117,13 +117,8 @@ impl World {
         let now = Time::from_nanos(1 << 40);
         let sides = [0, 1].map(|side| {
             let pools = Pools::new(&Classes { small_count: 512, large_count: 8, ..Classes::default() }).unwrap();
-            let caps = Caps {
-                mtu: 1500,
-                headroom: 0,
-                checksum: mode & 2 != 0,
-                segments_tcp: CutsTcp::No,
-                segments_udp: false,
-            };
+            let caps =
+                Caps { mtu: 1500, headroom: 0, checksum: mode & 2 != 0, segments_tcp: false, segments_udp: false };
             let mut config = Config::new(mac(side as u8 + 1), caps, Secret([side as u8 + 1; 16]));
             config.addresses = [alloc::format!("10.0.0.{}/24", side + 1).parse().unwrap()].into();
             config.neighbours = [(address(1 - side, 0).ip(), mac(2 - side as u8))].into();

@@ -12,11 +12,11 @@ use core::task::Poll;
 use proptest::prelude::*;
 use runtime::Errno;
 use runtime::buf::{Classes, Pools};
-use runtime::device::{Caps, CutsTcp};
+use runtime::device::Caps;
 use runtime::socket::{Domain, SocketOption};
 
 const NOW: Time = Time::ZERO;
-const CAPS: Caps = Caps { mtu: 1500, headroom: 0, checksum: false, segments_tcp: CutsTcp::No, segments_udp: false };
+const CAPS: Caps = Caps { mtu: 1500, headroom: 0, checksum: false, segments_tcp: false, segments_udp: false };
 
 /// One of two hosts that know each other's hardware address.
 struct Host {

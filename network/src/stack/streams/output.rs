@@ -8,7 +8,7 @@
 use core::net::IpAddr;
 
 use runtime::buf::Sga;
-use runtime::device::{Checksum, CutsTcp, Frame, SegmentKind, Segmentation};
+use runtime::device::{Checksum, Frame, SegmentKind, Segmentation};
 use runtime::time::Time;
 use runtime::{Errno, Error, Result};
 
@@ -147,7 +147,7 @@ impl Stack {
                 self.look_again(index, now);
                 continue;
             }
-            match self.send_segment_quickly(index, self.caps.segments_tcp != CutsTcp::No, now) {
+            match self.send_segment_quickly(index, self.caps.segments_tcp, now) {
                 Some(true) => {}
                 None if self.send_slowly(index, now) => {}
                 Some(false) | None => return,
@@ -162,10 +162,10 @@ impl Stack {
         let Some(stream) = self.streams.slab.at_mut(index) else { return false };
         let (hops, local) = (stream.hops, stream.local.1);
         let Kind::Open(open) = &mut stream.kind else { return false };
-        let is_v4 = open.path.source.is_ipv4();
-        let cuts = cuts.cuts(is_v4) && !matches!(open.path.target, Target::Loop);
+        let cuts = cuts && !matches!(open.path.target, Target::Loop);
         let most = if cuts { CUT_MAX } else { 0 };
         let Some(segment) = open.connection.transmit(Limit { most }, now) else { return false };
+        let is_v4 = open.path.source.is_ipv4();
         let hops = hops.unwrap_or(if is_v4 { hops_v4 } else { hops_v6 });
         let way = Way { path: open.path, ports: (local, open.remote), hops };
         let is_new = open.neighbour.is_none();

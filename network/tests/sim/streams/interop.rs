@@ -13,7 +13,7 @@ use network::sim::mac;
 use network::stack::{Config, Stack, StreamId};
 use network::tcp::connection::State;
 use runtime::buf::{Classes, Pools, Sga};
-use runtime::device::{Caps, CutsTcp};
+use runtime::device::Caps;
 use runtime::socket::Domain;
 use runtime::time::Time;
 use smoltcp::iface::{Interface, SocketHandle, SocketSet};
@@ -138,7 +138,7 @@ impl Pair {
     fn new(seed: u64, loss: u64, ours: End, theirs: End) -> Self {
         let now = Time::from_nanos(1 << 40);
         let pools = Pools::new(&Classes { small_count: 2048, large_count: 8, ..Classes::default() }).unwrap();
-        let caps = Caps { mtu: 1500, headroom: 0, checksum: false, segments_tcp: CutsTcp::No, segments_udp: false };
+        let caps = Caps { mtu: 1500, headroom: 0, checksum: false, segments_tcp: false, segments_udp: false };
         let mut config = Config::new(mac(1), caps, Secret([seed as u8; 16]));
         config.addresses = ["10.0.0.1/24".parse().unwrap()].into();
         let stack = Stack::new(config, pools.clone(), now).unwrap();
