@@ -145,9 +145,12 @@ pub const CATCOLLAR_V6: Backend = Backend { libos: "catcollar", ..CATNAP_V6 };
 /// Unix-domain sockets by io_uring.
 pub const CATCOLLAR_UNIX: Backend = Backend { libos: "catcollar", ..CATNAP_UNIX };
 
+/// Our own stack on the wire that the configuration says; by its other name it is on packet sockets, whatever that says.
+const CATNIP: &str = "catnip";
+
 /// Our own stack over Unix sockets, IPv4.
 pub const CATNIP_SOCKET_V4: Backend = Backend {
-    libos: "catnip",
+    libos: CATNIP,
     carrier: Carrier::Stack(Wire::Socket),
     host: IpAddr::V4(Ipv4Addr::new(10, 11, 0, 1)),
     other: IpAddr::V4(Ipv4Addr::new(10, 11, 0, 11)),
@@ -208,6 +211,18 @@ pub const CATNIP_MEMIF_V4: Backend = Backend { ports: Ports::Memif, ..CATNIP_DPD
 /// The same over IPv6.
 pub const CATNIP_MEMIF_V6: Backend = Backend { ports: Ports::Memif, ..CATNIP_DPDK_V6 };
 
+/// Over a virtual machine's card and its host, which are two processes here, IPv4.
+pub const CATNIP_VHOST_V4: Backend = Backend { ports: Ports::Vhost, ..CATNIP_DPDK_V4 };
+
+/// The same over IPv6.
+pub const CATNIP_VHOST_V6: Backend = Backend { ports: Ports::Vhost, ..CATNIP_DPDK_V6 };
+
+/// The same with the card as the one that makes the socket, IPv4.
+pub const CATNIP_VHOST_CLIENT_V4: Backend = Backend { ports: Ports::VhostClient, ..CATNIP_DPDK_V4 };
+
+/// The same over IPv6.
+pub const CATNIP_VHOST_CLIENT_V6: Backend = Backend { ports: Ports::VhostClient, ..CATNIP_DPDK_V6 };
+
 /// A server on the kernel's sockets, whose clients are on our own stack, IPv4.
 pub const KERNEL_SERVER_V4: Backend = Backend {
     carrier: Carrier::Mixed(Role::Server, Wire::Packet),
@@ -240,27 +255,39 @@ pub const KERNEL_CLIENT_V6: Backend =
 
 /// The kernel's sockets as the server of clients on our own stack over XDP sockets, IPv4.
 pub const KERNEL_SERVER_XDP_V4: Backend =
-    Backend { carrier: Carrier::Mixed(Role::Server, Wire::Xdp), ..KERNEL_SERVER_V4 };
+    Backend { libos: CATNIP, carrier: Carrier::Mixed(Role::Server, Wire::Xdp), ..KERNEL_SERVER_V4 };
 
 /// The kernel's sockets as the client of a server on our own stack over XDP sockets, IPv6.
 pub const KERNEL_CLIENT_XDP_V6: Backend =
-    Backend { carrier: Carrier::Mixed(Role::Client, Wire::Xdp), ..KERNEL_SERVER_V6 };
+    Backend { libos: CATNIP, carrier: Carrier::Mixed(Role::Client, Wire::Xdp), ..KERNEL_SERVER_V6 };
 
 /// The kernel's sockets as the server of clients on a port of DPDK, its `net_af_packet`, IPv4.
 pub const KERNEL_SERVER_DPDK_V4: Backend =
-    Backend { carrier: Carrier::Mixed(Role::Server, Wire::Dpdk), ..KERNEL_SERVER_V4 };
+    Backend { libos: CATNIP, carrier: Carrier::Mixed(Role::Server, Wire::Dpdk), ..KERNEL_SERVER_V4 };
 
 /// The same with a client of the kernel, over IPv6.
 pub const KERNEL_CLIENT_DPDK_V6: Backend =
-    Backend { carrier: Carrier::Mixed(Role::Client, Wire::Dpdk), ..KERNEL_SERVER_V6 };
+    Backend { libos: CATNIP, carrier: Carrier::Mixed(Role::Client, Wire::Dpdk), ..KERNEL_SERVER_V6 };
 
 /// The same on DPDK's `net_af_xdp`, with a client of the kernel.
 pub const KERNEL_CLIENT_AF_XDP_V4: Backend =
-    Backend { carrier: Carrier::Mixed(Role::Client, Wire::Dpdk), ports: Ports::AfXdp, ..KERNEL_SERVER_V4 };
+    Backend { ports: Ports::AfXdp, carrier: Carrier::Mixed(Role::Client, Wire::Dpdk), ..KERNEL_SERVER_DPDK_V4 };
 
 /// The same on DPDK's `net_af_xdp`, with a server of the kernel, over IPv6.
 pub const KERNEL_SERVER_AF_XDP_V6: Backend =
-    Backend { carrier: Carrier::Mixed(Role::Server, Wire::Dpdk), ports: Ports::AfXdp, ..KERNEL_SERVER_V6 };
+    Backend { ports: Ports::AfXdp, carrier: Carrier::Mixed(Role::Server, Wire::Dpdk), ..KERNEL_CLIENT_DPDK_V6 };
+
+/// The same on DPDK's `net_tap`, with a server of the kernel, IPv4.
+pub const KERNEL_SERVER_NET_TAP_V4: Backend = Backend { ports: Ports::Tap, ..KERNEL_SERVER_DPDK_V4 };
+
+/// The same over IPv6.
+pub const KERNEL_SERVER_NET_TAP_V6: Backend = Backend { ports: Ports::Tap, ..KERNEL_SERVER_AF_XDP_V6 };
+
+/// The same on DPDK's `net_tap`, with a client of the kernel, IPv4.
+pub const KERNEL_CLIENT_NET_TAP_V4: Backend = Backend { ports: Ports::Tap, ..KERNEL_CLIENT_AF_XDP_V4 };
+
+/// The same over IPv6.
+pub const KERNEL_CLIENT_NET_TAP_V6: Backend = Backend { ports: Ports::Tap, ..KERNEL_CLIENT_DPDK_V6 };
 
 impl Backend {
     /// The back end of a role.
@@ -305,7 +332,11 @@ impl Backend {
     /// Of so many small buffers, those that a device of its own may keep to receive into.
     pub fn kept_by_device(&self, buffers: u32) -> u32 {
         // A share of them is the kernel's to fill.
-        64 + if self.carrier == Carrier::Stack(Wire::Xdp) { buffers / XDP_FILL_SHARE } else { 0 }
+        64 + if matches!(self.carrier, Carrier::Stack(Wire::Xdp) | Carrier::Mixed(_, Wire::Xdp)) {
+            buffers / XDP_FILL_SHARE
+        } else {
+            0
+        }
     }
 
     /// Whether a close that lingers waits for the peer to read, and not only for its kernel to have it.

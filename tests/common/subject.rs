@@ -20,6 +20,8 @@ use std::path::PathBuf;
 const PORT: usize = 47;
 /// The word that counts the paths that were given to Unix sockets.
 const PATHS: usize = 46;
+/// The word that says that the server has its first LibOs.
+const OPENED: usize = 45;
 /// A push that is not done after so long waits for its peer: longer than TCP may hold back what it acknowledges.
 const STUCK: Option<Duration> = Some(Duration::from_millis(60));
 
@@ -35,7 +37,7 @@ impl Subject {
         let path = test.strip_suffix("::here").unwrap_or(test);
         let private = match backend.carrier {
             Carrier::Kernel | Carrier::Mixed(..) => true,
-            Carrier::Stack(Wire::Dpdk) => backend.ports != Ports::Memif,
+            Carrier::Stack(Wire::Dpdk) => !backend.ports.are_memory(),
             Carrier::Stack(wire) => wire != Wire::Socket,
             Carrier::Memory | Carrier::Unix => false,
         };
@@ -166,7 +168,19 @@ impl Side<'_> {
     pub fn libos_with(&self, change: impl FnOnce(&mut Config)) -> LibOs {
         let mut config = self.config();
         change(&mut config);
-        LibOs::new(&config).expect("the LibOs starts")
+        let wire = self.backend.wire_of(self.role).map(|wire| (wire, self.backend.ports));
+        // A guest's card is made with its host there, or not at all.
+        if wire == Some((Wire::Dpdk, Ports::Vhost)) && self.role != Role::Server {
+            self.board.wait(OPENED, 1);
+        }
+        let libos = LibOs::new(&config).expect("the LibOs starts");
+        if let Some(wire) = wire {
+            crate::wires::opened(wire, self.role);
+        }
+        if self.role == Role::Server {
+            self.board.set(OPENED, 1);
+        }
+        libos
     }
 
     /// In a configuration that is being changed: see [`Backend::narrow`].

@@ -2,7 +2,7 @@
 //! Wires between the hosts of a test, each of which has a network stack of its own: role n, or program n, is the host at port n.
 //!
 //! Over Unix sockets a [`Hub`] in the first process connects them; what is the kernel's own is connected by a bridge of the kernel, in
-//! the test's own network; memif is shared memory between the server and the client, and nobody else.
+//! the test's own network; memif, and vhost with its guest, are shared memory between the server and the client, and nobody else.
 
 #![allow(dead_code, reason = "each test binary takes a part of it")]
 
@@ -38,19 +38,34 @@ pub enum Ports {
     AfPacket,
     /// `net_af_xdp`: the same interfaces by XDP sockets.
     AfXdp,
+    /// `net_tap`: interfaces that the driver makes when its port is opened, so that each role brings its own to the wire.
+    Tap,
     /// `net_memif`: shared memory between two processes.
     Memif,
+    /// `net_vhost` with the server, and `net_virtio_user` with its client: the same, as between a host and a virtual machine on it. The
+    /// host makes the socket at which they meet, and must be there first.
+    Vhost,
+    /// The same with a socket that the virtual machine makes: each waits for the other.
+    VhostClient,
+}
+
+impl Ports {
+    /// Whether they are nothing but memory that two processes share.
+    pub fn are_memory(self) -> bool {
+        matches!(self, Self::Memif | Self::Vhost | Self::VhostClient)
+    }
 }
 
 /// Connects the hosts' interfaces, once for all of them, in a network that is the test's own.
 pub fn set_up(wire: Wire, ports: Ports) {
     // In the roles it has been done already.
-    if wire == Wire::Socket || is_role() || wire == Wire::Dpdk && ports == Ports::Memif {
+    if wire == Wire::Socket || is_role() || wire == Wire::Dpdk && ports.are_memory() {
         return;
     }
     // The kernel is only the wire, and has nothing to say on it.
     sysctl("ipv6.conf.default.disable_ipv6", "1");
     let host = |port: usize| match wire {
+        Wire::Dpdk if ports == Ports::Tap => String::new(),
         Wire::Tap => {
             format!("tuntap add host{port} mode tap\nlink set host{port} master wire\nlink set host{port} up\n")
         }
@@ -68,6 +83,15 @@ pub fn set_up(wire: Wire, ports: Ports) {
     let hosts: Vec<String> = (0..PORTS).map(host).collect();
     let batch = format!("link add wire type bridge\nlink set wire up\n{}", hosts.concat());
     ip(&batch);
+}
+
+/// A role has its port, and brings to the wire what has come with it.
+pub fn opened((wire, ports): (Wire, Ports), role: Role) {
+    if (wire, ports) == (Wire::Dpdk, Ports::Tap) {
+        // The driver gives the kernel's end the port's own address, and a bridge keeps frames for its ends' addresses to itself.
+        let (host, other) = (role as usize, MacAddress([2, 0, 0, 0, 2, role as u8]));
+        ip(&format!("link set host{host} address {other} master wire up\n"));
+    }
 }
 
 /// The kernel is a host as well, on the wire that it is: with an address in the programs' networks.
@@ -155,6 +179,7 @@ pub fn configure(
     let port = role as usize;
     let length = if addresses[0].is_ipv4() { 24 } else { 64 };
     config.catnip.device = wire;
+    assert_eq!(config.catnip_wire(), Some(wire), "the name of the back end says another wire");
     config.catnip.interface = Some(format!("host{port}"));
     config.catnip.path = Some(end(directory, "host", port));
     config.catnip.peer = Some(end(directory, "hub", port));
@@ -175,9 +200,18 @@ fn port_of_dpdk(dpdk: &mut DpdkConfig, ports: Ports, role: Role, directory: &Pat
     dpdk.port = Some(match ports {
         Ports::AfPacket => format!("net_af_packet0,iface=host{host}"),
         Ports::AfXdp => format!("net_af_xdp0,iface=host{host}"),
+        Ports::Tap => format!("net_tap0,iface=host{host}"),
         Ports::Memif => {
             let (end, socket) = (if role == Role::Server { "server" } else { "client" }, directory.join("memif.sock"));
             format!("net_memif0,role={end},id=0,socket={},socket-abstract=no", socket.display())
+        }
+        Ports::Vhost | Ports::VhostClient => {
+            let socket = directory.join("vhost.sock");
+            let (host, guest) = if ports == Ports::Vhost { ("client=0", "server=0") } else { ("client=1", "server=1") };
+            match role {
+                Role::Server => format!("net_vhost0,iface={},queues=1,{host}", socket.display()),
+                _ => format!("net_virtio_user0,path={},queues=1,queue_size=256,{guest}", socket.display()),
+            }
         }
     });
 }

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include <rte_mbuf_pool_ops.h>
+
 int margay_errno(void)
 {
 	return rte_errno;
@@ -140,6 +142,29 @@ struct margay_loan *margay_returned(struct rte_ring *home)
 	void *loan;
 
 	return rte_ring_sc_dequeue(home, &loan) == 0 ? loan : NULL;
+}
+
+struct rte_mempool *margay_dense_pool(const char *name, unsigned int count, unsigned int cache, uint16_t room, int socket)
+{
+	struct rte_pktmbuf_pool_private own = { .mbuf_data_room_size = room };
+	struct rte_mempool *pool = rte_mempool_create_empty(name, count, sizeof(struct rte_mbuf) + room, cache, sizeof(own),
+							    socket, RTE_MEMPOOL_F_NO_IOVA_CONTIG);
+	int said;
+
+	if (pool == NULL)
+		return NULL;
+	said = rte_mempool_set_ops_byname(pool, rte_mbuf_best_mempool_ops(), NULL);
+	if (said == 0) {
+		rte_pktmbuf_pool_init(pool, &own);
+		said = rte_mempool_populate_default(pool);
+	}
+	if (said < 0) {
+		rte_mempool_free(pool);
+		rte_errno = -said;
+		return NULL;
+	}
+	rte_mempool_obj_iter(pool, rte_pktmbuf_init, NULL);
+	return pool;
 }
 
 bool margay_free_pool(struct rte_mempool *pool)

@@ -118,6 +118,8 @@ uint16_t margay_send(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uin
 /* A loan that is back in the ring, or a null pointer. */
 struct margay_loan *margay_returned(struct rte_ring *home);
 
+/* As rte_pktmbuf_pool_create, of buffers that lie side by side: none is moved to the next page lest it cross into one. */
+struct rte_mempool *margay_dense_pool(const char *name, unsigned int count, unsigned int cache, uint16_t room, int socket);
 /* Frees a pool of buffers that are all back; false, and nothing is done, while some are not. */
 bool margay_free_pool(struct rte_mempool *pool);
 

@@ -69,7 +69,7 @@ macro_rules! wires {
 
 wires! { socket packet long_packet tap xdp_native xdp_generic long_xdp }
 #[cfg(feature = "dpdk")]
-wires! { memif vhost net_af_packet net_tap }
+wires! { memif vhost net_af_packet net_af_xdp net_tap }
 
 fn random_frames(mut wire: Wire) {
     let frames = std::env::var("MARGAY_FRAMES").map_or(FRAMES, |text| text.parse().expect("a number of frames"));
@@ -320,6 +320,16 @@ fn net_af_packet(test: &str) -> Option<Wire> {
     let all = [pools(), pools()];
     veth(test, 1500).then(|| {
         let open = |iface, pools| port(|number| format!("net_af_packet{number},iface={iface}"), pools);
+        Wire { interface: Some("near"), ..over(open("near", &all[0]), open("far", &all[1]), all) }
+    })
+}
+
+/// DPDK's XDP sockets at both ends of a veth.
+#[cfg(feature = "dpdk")]
+fn net_af_xdp(test: &str) -> Option<Wire> {
+    let all = [pools(), pools()];
+    veth(test, 1500).then(|| {
+        let open = |iface, pools| port(|number| format!("net_af_xdp{number},iface={iface}"), pools);
         Wire { interface: Some("near"), ..over(open("near", &all[0]), open("far", &all[1]), all) }
     })
 }

@@ -84,14 +84,19 @@ pub fn settings(link: Link, interface: &str) -> Settings {
     settings
 }
 
+/// A `veth(4)` from us to this host of the kernel.
+pub fn veth(peer: &Space) {
+    ip(&format!("link add ours type veth peer name theirs netns {}\nlink set ours up\n", peer.path()));
+    peer.ip("link set theirs up\n");
+}
+
 impl Host {
     /// On a link to this host of the kernel, which has the interface `theirs`, up and without addresses.
     pub fn beside(link: Link, peer: &Space, change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = settings(link, link.interface());
         change(&mut settings);
         if link != Link::Tap {
-            ip(&format!("link add ours type veth peer name theirs netns {}\nlink set ours up\n", peer.path()));
-            peer.ip("link set theirs up\n");
+            veth(peer);
             if link == Link::Xdp {
                 peer.output("ethtool", &["-K", "theirs", "tx", "off", "tso", "off", "gso", "off", "gro", "off"]);
             }

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Pools of packet buffers (`rte_mbuf.h`), which are DPDK's.
 
+use super::limits::CACHE;
 use super::port::error;
 use core::ffi::{CStr, c_int};
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, Ordering};
 use dpdk_sys::{
-    MARGAY_HEADROOM, margay_alloc, margay_errno, margay_free_pool, rte_mbuf, rte_mempool, rte_mempool_in_use_count,
-    rte_pktmbuf_pool_create,
+    MARGAY_HEADROOM, margay_alloc, margay_dense_pool, margay_errno, margay_free_pool, rte_mbuf, rte_mempool,
+    rte_mempool_in_use_count, rte_pktmbuf_pool_create,
 };
 use runtime::{Error, Result};
 use std::ffi::CString;
@@ -39,6 +40,12 @@ pub fn last_error(reason: &'static str) -> Error {
     error(unsafe { margay_errno() }.saturating_neg(), reason)
 }
 
+/// Bytes of a buffer for so many of data, 0 for none.
+fn room(segment: u32) -> u16 {
+    let room = if segment == 0 { 0 } else { segment + MARGAY_HEADROOM };
+    u16::try_from(room).unwrap_or(u16::MAX)
+}
+
 /// A pool, which goes when all its buffers are back. If some are not, it stays: their memory may be looked at still.
 pub struct Packets(NonNull<rte_mempool>);
 
@@ -48,11 +55,24 @@ impl Packets {
     /// # Errors
     /// `ENOMEM` DPDK has too little memory.
     pub fn new(kind: &str, count: u32, segment: u32) -> Result<Self> {
-        let room = if segment == 0 { 0 } else { segment + MARGAY_HEADROOM };
-        let room = u16::try_from(room).unwrap_or(u16::MAX);
         let name: &CStr = &name(kind);
         // SAFETY: a string that it copies, and numbers.
-        let pool = unsafe { rte_pktmbuf_pool_create(name.as_ptr(), count, super::limits::CACHE, 0, room, ANY_SOCKET) };
+        Self::made(unsafe { rte_pktmbuf_pool_create(name.as_ptr(), count, CACHE, 0, room(segment), ANY_SOCKET) })
+    }
+
+    /// The same, whose buffers lie side by side in memory. Without huge pages DPDK keeps each from crossing into another page, and
+    /// `net_af_xdp` does not count what lies between: the buffers at the end would not be in the memory that it shares with the kernel,
+    /// which then sends nothing from them.
+    ///
+    /// # Errors
+    /// `ENOMEM` DPDK has too little memory.
+    pub fn dense(kind: &str, count: u32, segment: u32) -> Result<Self> {
+        let name: &CStr = &name(kind);
+        // SAFETY: a string that it copies, and numbers.
+        Self::made(unsafe { margay_dense_pool(name.as_ptr(), count, CACHE, room(segment), ANY_SOCKET) })
+    }
+
+    fn made(pool: *mut rte_mempool) -> Result<Self> {
         let pool = NonNull::new(pool).ok_or_else(|| {
             last_error("rte_pktmbuf_pool_create: DPDK has too little memory: more huge pages, more catnip.dpdk.memory, or fewer buffers")
         })?;

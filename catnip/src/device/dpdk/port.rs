@@ -57,6 +57,11 @@ fn control() -> MutexGuard<'static, ()> {
 /// its UMEM.
 const OWN_MEMORY: [&str; 2] = ["net_virtio_user", "net_af_xdp"];
 
+/// Drivers to which checksums and segmentation are not left, though they offer both: `net_tap` does them by software of its own. Its sum
+/// is wrong where a packet has a piece of odd length in its middle, and a packet whose segments are as long as the MTU lets them be it
+/// never takes, because it counts their Ethernet headers, too.
+const WRONG_SUMS: [&str; 1] = ["net_tap"];
+
 /// What says that a port of `net_memif` is the client, by its new name and its old one; without a word it is the server.
 const CLIENT: [&str; 2] = ["role=client", "role=slave"];
 
@@ -185,7 +190,7 @@ impl Port {
         let (receives, transmits) = (info.rx_offload_capa, info.tx_offload_capa);
         let all = |offered: u64, wanted: u64| offered & wanted == wanted;
         let sums = MARGAY_TX_UDP_CKSUM | MARGAY_TX_TCP_CKSUM;
-        let checksum = settings.checksum && all(transmits, sums);
+        let checksum = settings.checksum && all(transmits, sums) && !WRONG_SUMS.contains(&self.driver);
         let chains = all(transmits, MARGAY_TX_MULTI_SEGS);
         let segmentation = settings.segmentation && checksum && chains && all(transmits, MARGAY_TX_TCP_TSO);
         // What does not fit a packet buffer comes in several, where the port can do that.
@@ -382,9 +387,14 @@ impl Port {
         })
     }
 
+    /// Whether the driver shares the memory of the pool that it receives into with the kernel.
+    pub fn shares_its_pool(&self) -> bool {
+        self.driver == "net_af_xdp"
+    }
+
     /// Packet buffers that the driver puts aside for itself.
     pub fn kept(&self, queues: u16) -> u32 {
-        if self.driver == "net_af_xdp" { AF_XDP_FILLED * u32::from(queues) } else { 0 }
+        if self.shares_its_pool() { AF_XDP_FILLED * u32::from(queues) } else { 0 }
     }
 
     /// Tells the port of the LibOs' memory, so that it can read payloads there.

@@ -63,7 +63,8 @@ impl Receiver {
         let descriptors = u32::from(plan.receive) * u32::from(plan.queues) + port.kept(plan.queues) + SPARE;
         // A second port's own are in the peer's queues as well, where packets are handed on as they are (net_ring).
         let count = settings.buffers.unwrap_or(descriptors + small).max(descriptors + BURST_FRAMES_MAX as u32);
-        let packets = Rc::new(Packets::new("receive", count, plan.segment)?);
+        let make = if port.shares_its_pool() { Packets::dense } else { Packets::new };
+        let packets = Rc::new(make("receive", count, plan.segment)?);
         let views = pools.stats()[0].view_capacity;
         let lent = Pool::lent_whole(Box::new(Back(Rc::clone(&packets))), count.saturating_add(views))?;
         Ok(Self {
