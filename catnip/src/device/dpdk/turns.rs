@@ -2,7 +2,7 @@
 //! Turns between the data path and DPDK's interrupt thread, for drivers that take memory away on the latter.
 //!
 //! `net_memif` maps its peer's memory when that connects, and unmaps it when it goes, on the thread that reads its control socket: a
-//! burst at that moment would end in `SIGSEGV`. So that thread waits here, in a callback of ours, until one of its descriptors has something to
+//! burst at that moment would end in `SIGSEGV`. So does `net_virtio_user` when another host comes to a card that waits for it. So that thread waits here, in a callback of ours, until one of its descriptors has something to
 //! say; then it takes every port's turn, goes through its descriptors, and comes back to give the turns back. A burst tries to take its port's
 //! turn, and finds nothing where it cannot: one exchange of a word, and no wait.
 //!
@@ -24,7 +24,7 @@ use std::thread;
 use std::{fs, io};
 
 /// Drivers that need turns.
-const DRIVERS: [&str; 1] = ["net_memif"];
+const DRIVERS: [&str; 2] = ["net_memif", "net_virtio_user"];
 
 /// No descriptor.
 const NOT_FOUND: c_int = -1;
