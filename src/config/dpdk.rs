@@ -21,11 +21,21 @@ pub struct DpdkConfig {
     pub buffers: Option<usize>,
     /// Whether payloads are attached to packets instead of copied, where the driver allows it. Default: true.
     pub attach: bool,
+    /// Whether the port interrupts a sleep when a frame comes, where the driver can do that; else a timer ends each sleep. Default: true.
+    pub interrupts: bool,
 }
 
 impl Default for DpdkConfig {
     fn default() -> Self {
-        Self { port: None, eal: Vec::new(), memory: 256 * MIB, queues: 1, buffers: None, attach: true }
+        Self {
+            port: None,
+            eal: Vec::new(),
+            memory: 256 * MIB,
+            queues: 1,
+            buffers: None,
+            attach: true,
+            interrupts: true,
+        }
     }
 }
 
@@ -43,6 +53,7 @@ impl DpdkConfig {
             transmit: u16::try_from(common.transmit_frames).unwrap_or(u16::MAX),
             buffers: self.buffers.map(|count| count as u32),
             attach: self.attach,
+            interrupts: self.interrupts,
             checksum: common.checksum_offload,
             segmentation: common.segmentation_offload,
             promiscuous: common.promiscuous,

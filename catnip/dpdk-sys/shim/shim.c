@@ -187,6 +187,14 @@ struct rte_device *margay_device(uint16_t port)
 	return rte_eth_dev_info_get(port, &info) == 0 ? info.device : NULL;
 }
 
+void margay_quiet(int instance)
+{
+	struct rte_epoll_event events[64];
+
+	/* Those of more queues than these end one more sleep. */
+	rte_epoll_wait(instance, events, RTE_DIM(events), 0);
+}
+
 bool margay_knows_thread(void)
 {
 	return rte_lcore_id() != LCORE_ID_ANY;

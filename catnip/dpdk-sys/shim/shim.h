@@ -41,6 +41,8 @@ static const uint64_t MARGAY_RSS_IP = RTE_ETH_RSS_IP;
 static const uint64_t MARGAY_RSS_TCP = RTE_ETH_RSS_TCP;
 static const uint64_t MARGAY_RSS_UDP = RTE_ETH_RSS_UDP;
 static const uint32_t MARGAY_SPREAD_BY_HASH = RTE_ETH_MQ_RX_RSS;
+static const int MARGAY_INTERRUPT_ADD = RTE_INTR_EVENT_ADD;
+static const int MARGAY_INTERRUPT_DELETE = RTE_INTR_EVENT_DEL;
 static const uint16_t MARGAY_PORTS_MAX = RTE_MAX_ETHPORTS;
 static const uint32_t MARGAY_HEADROOM = RTE_PKTMBUF_HEADROOM;
 
@@ -129,6 +131,8 @@ bool margay_iova_is_va(void);
 struct rte_device *margay_device(uint16_t port);
 /* Has DPDK's interrupt thread call a function whenever a descriptor is readable, for good; 0, or a negative errno. */
 int margay_watch(int descriptor, void (*callback)(void *), void *argument);
+/* Takes back what interrupts of queues have left in an epoll instance to which they were added. */
+void margay_quiet(int instance);
 
 /* Whether this thread is one that DPDK knows. */
 bool margay_knows_thread(void);

@@ -4,7 +4,7 @@
 
 use crate::frames::{EVERYBODY, OUR_MAC, parse_udp, udp};
 use crate::network::{ip, own};
-use crate::random::{Random, carry};
+use crate::random::{Numbers, Random, carry};
 use crate::{LOOKS, ask, frame, pools, receive, send};
 use catnip::device::dpdk::{Dpdk, Settings};
 use catnip::device::packet::{self, Packet};
@@ -14,6 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::net::UdpSocket;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 fn open(port: &str) -> Dpdk {
@@ -183,15 +184,31 @@ fn a_port_has_one_owner() {
     assert!(Dpdk::open(&small("02:aa:bb:cc:dd:ee"), &pools()).is_err());
 }
 
+/// Whether a sleep ends before so many milliseconds are over.
+fn ends_within(port: &Dpdk, milliseconds: i64) -> bool {
+    let descriptor = port.descriptor().unwrap();
+    let wait = Timespec { tv_sec: milliseconds / 1000, tv_nsec: milliseconds % 1000 * 1_000_000 };
+    loop {
+        match poll(&mut [PollFd::new(&descriptor, PollFlags::IN)], Some(&wait)) {
+            Ok(ready) => return ready == 1,
+            // A signal of net_tap.
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// A sleep that ends in any case.
+const DEADLINE: i64 = 10_000;
+
 /// A LibOs sleeps in epoll: the port ends each sleep by itself, since nothing interrupts.
 #[test]
 fn a_sleep_ends() {
     let mut port = open("net_ring_sleep0");
+    assert!(!port.interrupts());
     for _ in 0..10 {
         assert!(!port.arm());
-        let descriptor = port.descriptor().unwrap();
-        let wait = Timespec { tv_sec: 10, tv_nsec: 0 };
-        assert_eq!(poll(&mut [PollFd::new(&descriptor, PollFlags::IN)], Some(&wait)), Ok(1));
+        assert!(ends_within(&port, DEADLINE));
         port.disarm();
     }
     assert!(!port.arm());
@@ -209,6 +226,7 @@ fn memif_carries_frames_both_ways() {
         open(&format!("net_memif_{role}0,role={role},id=0,socket={},socket-abstract=no,secret=abc", socket.display()))
     };
     let (mut server, mut client) = (port("server"), port("client"));
+    assert!(!server.interrupts() && !client.interrupts());
     wait_for_links(&server, &client);
     let mut random = random(0x5eed_0002);
     carry(&mut random, &mut server, Some(&mut client), 10_000);
@@ -281,6 +299,8 @@ fn vhost_and_virtio_user_carry_frames_both_ways() {
     let mut host = open(&format!("net_vhost0,iface={},queues=1", socket.display()));
     let mut guest = open(&format!("net_virtio_user0,path={},queues=1,queue_size=256", socket.display()));
     assert!(host.attaches() && !guest.attaches());
+    // The guest's descriptors are its own; its host's are the guest's.
+    assert!(guest.interrupts() && !host.interrupts());
     wait_for_links(&host, &guest);
     let mut random = random(0x5eed_0003);
     carry(&mut random, &mut host, Some(&mut guest), 5_000);
@@ -349,7 +369,7 @@ fn af_packet_has_the_kernel_as_its_peer() {
     veth();
     let settings = Settings { address: Some(OUR_MAC), ..small("net_af_packet0,iface=ours") };
     let mut port = Dpdk::open(&settings, &pools()).unwrap();
-    assert_eq!((port.address(), port.caps().mtu), (Some(OUR_MAC), 1500));
+    assert_eq!((port.address(), port.caps().mtu, port.interrupts()), (Some(OUR_MAC), 1500, false));
     echo(&mut port, 5);
     // A frame with a tag keeps it, though the kernel takes it out.
     let settings = packet::Settings { address: [2, 0, 0, 0, 0, 9], receive: 64, transmit: 64, promiscuous: false };
@@ -374,4 +394,182 @@ fn tap_has_the_kernel_as_its_peer() {
     echo(&mut port, 50);
     // To everybody, and in the other direction nothing is lost that was there before.
     send(&mut port, [frame(&pools(), &udp(EVERYBODY, [7, 9], &[1; 30], true))]);
+}
+
+/// What a frame is known by, if it is one for port 7.
+fn number(bytes: &[u8]) -> Option<u32> {
+    let payload = bytes.get(42..46).filter(|_| bytes[36..38] == [0, 7])?;
+    payload.try_into().map(u32::from_be_bytes).ok()
+}
+
+/// Nothing comes, and nothing ends the sleep: a timer would do so within some milliseconds, time and again.
+#[track_caller]
+fn sleeps_on(port: &mut Dpdk) {
+    let mut burst = Burst::new();
+    for _ in 0..100 {
+        port.rx(&mut burst).unwrap();
+        while burst.pop().is_some() {}
+        if !port.arm() && !ends_within(port, 300) {
+            return;
+        }
+    }
+    panic!("it does not sleep");
+}
+
+/// Another thread sends frames one by one, each at some moment before, while or after this one goes to sleep.
+fn each_frame_ends_a_sleep(port: &mut Dpdk, go: &SyncSender<u32>) {
+    const FRAMES: u32 = 600;
+    let mut pauses = Numbers(0x5eed_0004);
+    let (mut burst, mut sleeps) = (Burst::new(), 0);
+    sleeps_on(port);
+    for frame in 0..FRAMES {
+        go.send(frame).unwrap();
+        pause(&mut pauses);
+        'comes: loop {
+            port.rx(&mut burst).unwrap();
+            while let Some(came) = burst.pop() {
+                if number(&came.data.to_vec()) == Some(frame) {
+                    break 'comes;
+                }
+            }
+            if !port.arm() {
+                sleeps += 1;
+                assert!(ends_within(port, DEADLINE), "frame {frame} was slept through: {:?}", port.counters());
+            }
+        }
+    }
+    assert!(sleeps > 0);
+    sleeps_on(port);
+}
+
+/// None, a short one, or one after which everybody sleeps.
+fn pause(pauses: &mut Numbers) {
+    let micros = match pauses.below(4) {
+        0 => return,
+        1 => 2000,
+        _ => pauses.below(100),
+    };
+    std::thread::sleep(Duration::from_micros(micros as u64));
+}
+
+/// Sends a frame whenever it is told to.
+fn send_when_told(told: &Receiver<u32>, mut sending: impl FnMut(u32)) {
+    let mut pauses = Numbers(0x5eed_0005);
+    while let Ok(frame) = told.recv() {
+        pause(&mut pauses);
+        sending(frame);
+    }
+}
+
+/// From the kernel, into so many queues.
+fn wake_by_the_kernel(queues: u16) {
+    let name = format!("net_tap_sleep{queues},iface=theirs,mac=02:00:00:00:00:42");
+    let mut port = Dpdk::open(&Settings { queues, ..small(&name) }, &pools()).unwrap();
+    assert!(port.interrupts());
+    ip("link set theirs up\naddr add 10.9.0.1/24 dev theirs\n\
+        neigh add 10.9.0.2 lladdr 02:00:00:00:00:42 dev theirs nud permanent\n");
+    // Of many flows, which the kernel spreads.
+    let sockets: Vec<_> = (0..16).map(|_| socket()).collect();
+    let (go, told) = sync_channel(1);
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            send_when_told(&told, |frame| {
+                sockets[frame as usize % sockets.len()].send_to(&frame.to_be_bytes(), "10.9.0.2:7").unwrap();
+            });
+        });
+        each_frame_ends_a_sleep(&mut port, &go);
+        drop(go);
+    });
+    assert_eq!((port.counters().receive_drops, port.counters().send_drops), (0, 0));
+}
+
+#[test]
+fn a_frame_of_the_kernel_ends_a_sleep() {
+    if own("dpdk::a_frame_of_the_kernel_ends_a_sleep") {
+        wake_by_the_kernel(1);
+    }
+}
+
+#[test]
+fn a_frame_into_any_queue_ends_a_sleep() {
+    if own("dpdk::a_frame_into_any_queue_ends_a_sleep") {
+        wake_by_the_kernel(4);
+    }
+}
+
+/// Without them, as if the driver had none.
+#[test]
+fn interrupts_can_be_left_out() {
+    if !own("dpdk::interrupts_can_be_left_out") {
+        return;
+    }
+    let settings = Settings { interrupts: false, ..small("net_tap_timer0,iface=theirs,mac=02:00:00:00:00:42") };
+    let mut port = Dpdk::open(&settings, &pools()).unwrap();
+    assert!(!port.interrupts());
+    for _ in 0..10 {
+        assert!(!port.arm());
+        assert!(ends_within(&port, DEADLINE));
+        port.disarm();
+    }
+}
+
+/// From a virtual machine's host; and while the guest has something to send for which there is no room, a timer ends its sleeps, for no interrupt
+/// tells that there is.
+fn wake_by_the_host(name: &str, more: &str) {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("vhost.sock");
+    let (socket, opened) = (socket.display(), Barrier::new(2));
+    let ((go, told), (full, is_full)) = (sync_channel(1), sync_channel::<()>(1));
+    std::thread::scope(|scope| {
+        let (opened, shown) = (&opened, &socket);
+        let host = scope.spawn(move || {
+            let mut host = open(&format!("net_vhost_{name}0,iface={shown},queues=1"));
+            opened.wait();
+            let pools = pools();
+            send_when_told(&told, |number| {
+                // The guest's first frames may come before the host knows it.
+                while !host.link_up() {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                send(&mut host, [frame(&pools, &udp(OUR_MAC, [9, 7], &number.to_be_bytes(), true))]);
+            });
+            // The other end is dropped, whatever becomes of the guest.
+            let _ = is_full.recv();
+            receive(&mut host, |_, bytes| number(bytes) == Some(0));
+        });
+        opened.wait();
+        let mut guest = open(&format!("net_virtio_user_{name}0,path={socket},queues=1,queue_size=256{more}"));
+        assert!(guest.interrupts());
+        each_frame_ends_a_sleep(&mut guest, &go);
+        drop(go);
+        let (pools, mut burst) = (pools(), Burst::new());
+        for _ in 0..LOOKS {
+            while !burst.is_full() {
+                burst.push(frame(&pools, &udp(OUR_MAC, [9, 7], &[0; 4], true))).unwrap();
+            }
+            guest.tx(&mut burst).unwrap();
+            if !burst.is_empty() {
+                break;
+            }
+        }
+        assert!(!burst.is_empty(), "there is room without end");
+        for _ in 0..10 {
+            assert!(!guest.arm());
+            assert!(ends_within(&guest, DEADLINE));
+            guest.disarm();
+        }
+        drop(full);
+        host.join().unwrap();
+    });
+}
+
+#[test]
+fn a_frame_of_the_host_ends_a_sleep() {
+    wake_by_the_host("split", "");
+}
+
+/// In the ring's other form, whose interrupts are asked for in another place.
+#[test]
+fn a_frame_in_a_packed_ring_ends_a_sleep() {
+    wake_by_the_host("packed", ",packed_vq=1");
 }

@@ -4,6 +4,7 @@
 use super::Settings;
 use super::eal;
 use super::extended::Extended;
+use super::interrupts::Interrupts;
 use super::pause::Pause;
 use super::port::{Port, link_up};
 use super::receive::Receiver;
@@ -16,12 +17,16 @@ use std::os::fd::BorrowedFd;
 
 /// A port.
 pub struct Dpdk {
+    /// Without it, the pause alone ends a sleep. It goes before the port does.
+    interrupts: Option<Interrupts>,
     // It is closed first, and gives back what the driver has; then the pools can go.
     port: Port,
     receiver: Receiver,
     transmitter: Transmitter,
     caps: Caps,
     pause: Pause,
+    /// Armed, and not looked at since.
+    asleep: bool,
     counters: DeviceCounters,
     /// What the port had counted before.
     before: rte_eth_stats,
@@ -38,11 +43,11 @@ impl Dpdk {
         eal::start(settings)?;
         eal::join();
         let mut port = Port::find(&settings.port)?;
-        let plan = port.configure(settings)?;
+        let mut plan = port.configure(settings)?;
         let small = pools.slotted()[0].capacity();
         let receiver = Receiver::new(&port, &plan, settings, small, pools.clone())?;
         let transmitter = Transmitter::new(&port, &plan)?;
-        port.start(&plan, settings, receiver.packets(), pools)?;
+        port.start(&mut plan, settings, receiver.packets(), pools)?;
         let caps = Caps {
             mtu: plan.mtu,
             headroom: 0,
@@ -51,7 +56,19 @@ impl Dpdk {
             segments_udp: false,
         };
         let (pause, before, extended) = (Pause::new()?, port.stats(), Extended::new(port.id()));
-        Ok(Self { receiver, transmitter, port, caps, pause, counters: DeviceCounters::default(), before, extended })
+        let interrupts = Interrupts::new(&port, &plan, pause.descriptor())?;
+        Ok(Self {
+            interrupts,
+            port,
+            receiver,
+            transmitter,
+            caps,
+            pause,
+            asleep: false,
+            counters: DeviceCounters::default(),
+            before,
+            extended,
+        })
     }
 
     /// The name that DPDK has for the driver.
@@ -66,6 +83,12 @@ impl Dpdk {
         self.transmitter.attaches()
     }
 
+    /// Whether the port interrupts a sleep; if not, a timer ends it.
+    #[must_use]
+    pub const fn interrupts(&self) -> bool {
+        self.interrupts.is_some()
+    }
+
     /// Packet buffers of the port's pools that are not in them: with the driver, in views, waiting to be sent.
     #[must_use]
     pub fn in_use(&self) -> u32 {
@@ -76,6 +99,16 @@ impl Dpdk {
     #[must_use]
     pub fn link_up(&self) -> bool {
         link_up(self.port.id())
+    }
+
+    #[cold]
+    fn wake(&mut self) {
+        self.asleep = false;
+        self.pause.end();
+        if let Some(interrupts) = &self.interrupts {
+            // Before the queues are looked at: what interrupts from here on is told with the next sleep.
+            interrupts.disable();
+        }
     }
 }
 
@@ -94,7 +127,9 @@ impl Device for Dpdk {
 
     #[inline]
     fn rx(&mut self, burst: &mut Burst) -> Result<()> {
-        self.pause.end();
+        if self.asleep {
+            self.wake();
+        }
         self.transmitter.take_back();
         if self.receiver.receive(burst, &mut self.counters) {
             self.pause.busy();
@@ -127,15 +162,25 @@ impl Device for Dpdk {
     }
 
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.pause.descriptor())
+        Some(self.interrupts.as_ref().map_or_else(|| self.pause.descriptor(), Interrupts::descriptor))
     }
 
     fn arm(&mut self) -> bool {
-        // What waits to be sent is tried again at each end of a sleep.
-        self.receiver.look() || !self.pause.begin()
+        self.asleep = true;
+        let interrupts = self.interrupts.as_ref().filter(|interrupts| interrupts.enable());
+        // After that, since what came before does not interrupt.
+        if self.receiver.look() {
+            return true;
+        }
+        // What waits to be sent is tried again at each end of a sleep, and no interrupt says that there is room for it.
+        let stuck = self.transmitter.take_stuck();
+        if !stuck && interrupts.is_some_and(Interrupts::tell_all) {
+            return false;
+        }
+        !self.pause.begin()
     }
 
     fn disarm(&mut self) {
-        self.pause.end();
+        self.wake();
     }
 }

@@ -13,11 +13,11 @@
 //! - What the driver does not take waits here and in the burst; nothing is dropped but what could never be sent, and that is counted.
 //! - One port belongs to one LibOs and its thread. Buffers that a driver frees on another thread come back through a ring.
 //! - No driver takes memory away during a burst.
+//! - No frame is slept through, and no sleep ends at once time and again.
 //!
-//! - `device`: the port as a device. `eal`: the environment, once for each process. `port`: finding, setting and starting. `packets`: pools of packet buffers.
-//!   `receive`, `transmit`, `loans`: the data path. `pause`: sleeping without interrupts. `knock`: whether a server of
-//!   `net_memif` is there. `turns`: bursts beside
-//!   DPDK's interrupt thread.
+//! - `device`: the port as a device. `eal`: the environment, once for each process. `port`: finding, starting and ending it. `plan`: what it is
+//!   set to. `packets`: pools of packet buffers. `receive`, `transmit`, `loans`: the data path. `interrupts`: sleeping until a frame comes.
+//!   `pause`: sleeping for a while. `knock`: whether a server of `net_memif` is there. `turns`: bursts beside DPDK's interrupt thread.
 
 #[cfg(feature = "dpdk")]
 mod device;
@@ -25,6 +25,8 @@ mod device;
 mod eal;
 #[cfg(feature = "dpdk")]
 mod extended;
+#[cfg(feature = "dpdk")]
+mod interrupts;
 #[cfg(feature = "dpdk")]
 mod knock;
 #[cfg(feature = "dpdk")]
@@ -35,6 +37,8 @@ mod loans;
 mod packets;
 #[cfg(feature = "dpdk")]
 mod pause;
+#[cfg(feature = "dpdk")]
+mod plan;
 #[cfg(feature = "dpdk")]
 mod port;
 #[cfg(feature = "dpdk")]
@@ -74,6 +78,8 @@ pub struct Settings {
     pub buffers: Option<u32>,
     /// Whether payloads are attached instead of copied, where the driver allows it.
     pub attach: bool,
+    /// Whether the port interrupts a sleep when a frame comes, where the driver can do that; else a timer ends each sleep.
+    pub interrupts: bool,
     /// Whether checksums are left to the port, as far as it can.
     pub checksum: bool,
     /// Whether segmentation is left to the port, if it can.
@@ -99,6 +105,7 @@ impl Settings {
             transmit: 256,
             buffers: None,
             attach: true,
+            interrupts: true,
             checksum: true,
             segmentation: true,
             promiscuous: false,

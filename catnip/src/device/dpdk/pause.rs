@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Sleeping where nothing interrupts: a timer (`timerfd_create(2)`) ends each sleep after a short while, and the port is looked at.
+//! Sleeping where nothing interrupts, or while something waits to be sent: a timer (`timerfd_create(2)`) ends each sleep after a short while, and the port is looked at.
 //!
 //! The longer nothing has come, the longer the sleeps, within bounds: so an idle program takes little of its processor, and one that was
 //! busy a moment ago answers soon.

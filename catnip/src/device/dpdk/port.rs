@@ -1,24 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A port: which one it is, what it can do, how it is set, and its end (`rte_ethdev.h`).
+//! A port: which one it is, what it can do, how it is started, and its end (`rte_ethdev.h`).
 
 use super::Settings;
 use super::knock::{Answer, Knock};
 use super::limits::{
-    AF_XDP_FILLED, LAST_FRAMES, LINK_LOOKS, LINK_PAUSE, LOOK_LONGEST, LOOK_SHORTEST, SEGMENT, START_PAUSE, START_TRIES,
+    AF_XDP_FILLED, LAST_FRAMES, LINK_LOOKS, LINK_PAUSE, LOOK_LONGEST, LOOK_SHORTEST, START_PAUSE, START_TRIES,
 };
 use super::packets::Packets;
+use super::plan::Plan;
 use super::turns::Turn;
 use core::ffi::{CStr, c_int};
 use core::ptr::null;
 use core::time::Duration;
 use dpdk_sys::{
-    MARGAY_HEADROOM, MARGAY_PORTS_MAX, MARGAY_RSS_IP, MARGAY_RSS_TCP, MARGAY_RSS_UDP, MARGAY_RX_IPV4_CKSUM,
-    MARGAY_RX_SCATTER, MARGAY_RX_TCP_CKSUM, MARGAY_RX_UDP_CKSUM, MARGAY_SPREAD_BY_HASH, MARGAY_TX_IPV4_CKSUM,
-    MARGAY_TX_MULTI_SEGS, MARGAY_TX_TCP_CKSUM, MARGAY_TX_TCP_TSO, MARGAY_TX_UDP_CKSUM, margay_device,
-    margay_iova_is_va, rte_dev_dma_map, rte_dev_dma_unmap, rte_dev_probe, rte_dev_remove, rte_eth_allmulticast_enable,
-    rte_eth_conf, rte_eth_dev_adjust_nb_rx_tx_desc, rte_eth_dev_close, rte_eth_dev_configure,
-    rte_eth_dev_default_mac_addr_set, rte_eth_dev_get_mtu, rte_eth_dev_get_port_by_name, rte_eth_dev_info,
-    rte_eth_dev_info_get, rte_eth_dev_set_mtu, rte_eth_dev_start, rte_eth_dev_stop, rte_eth_find_next, rte_eth_link,
+    MARGAY_PORTS_MAX, margay_device, rte_dev_dma_map, rte_dev_dma_unmap, rte_dev_probe, rte_dev_remove,
+    rte_eth_allmulticast_enable, rte_eth_dev_close, rte_eth_dev_default_mac_addr_set, rte_eth_dev_get_port_by_name,
+    rte_eth_dev_info, rte_eth_dev_info_get, rte_eth_dev_start, rte_eth_dev_stop, rte_eth_find_next, rte_eth_link,
     rte_eth_link_get_nowait, rte_eth_macaddr_get, rte_eth_promiscuous_enable, rte_eth_rx_queue_setup, rte_eth_stats,
     rte_eth_stats_get, rte_eth_tx_queue_setup, rte_ether_addr, rte_extmem_register, rte_extmem_unregister,
 };
@@ -32,15 +29,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 /// Bytes of a page, as memory is registered by.
 const PAGE: usize = 4096;
-/// Bytes in front of a packet and behind it that its length on the wire does not count: Ethernet's header and a VLAN tag.
-const OVERHEAD: u32 = super::super::frame_max(0) as u32;
 
 const NAME: Error = Error::new(Errno::INVAL, "catnip.dpdk.port: no name of a port");
 const NONE: Error = Error::os(Os::NODEV, "catnip.dpdk.port: there is no such port after its driver has looked for it");
 const KEEPS_ADDRESS: &str =
     "rte_eth_dev_default_mac_addr_set: the port keeps its own hardware address; leave out catnip.mac";
 const TAKEN: Error = Error::new(Errno::BUSY, "another LibOs of this process has this port");
-const MTU: Error = Error::new(Errno::INVAL, "the MTU is more than the port can have");
 
 /// Which ports LibOses of this process have.
 static USED: Mutex<Vec<u16>> = Mutex::new(Vec::new());
@@ -49,18 +43,9 @@ static USED: Mutex<Vec<u16>> = Mutex::new(Vec::new());
 static CONTROL: Mutex<()> = Mutex::new(());
 
 /// Keeps other threads from making and ending ports.
-fn control() -> MutexGuard<'static, ()> {
+pub fn control() -> MutexGuard<'static, ()> {
     CONTROL.lock().unwrap_or_else(PoisonError::into_inner)
 }
-
-/// Drivers that cannot send memory that is not their own: the peer of `net_virtio_user` reads DPDK's memory alone, and `net_af_xdp`
-/// its UMEM.
-const OWN_MEMORY: [&str; 2] = ["net_virtio_user", "net_af_xdp"];
-
-/// Drivers to which checksums and segmentation are not left, though they offer both: `net_tap` does them by software of its own. Its sum
-/// is wrong where a packet has a piece of odd length in its middle, and a packet whose segments are as long as the MTU lets them be it
-/// never takes, because it counts their Ethernet headers, too.
-const WRONG_SUMS: [&str; 1] = ["net_tap"];
 
 /// What says that a port of `net_memif` is the client, by its new name and its old one; without a word it is the server.
 const CLIENT: [&str; 2] = ["role=client", "role=slave"];
@@ -70,29 +55,14 @@ pub fn error(said: c_int, reason: &'static str) -> Error {
     Error::os(Os::from_raw_os_error(said.saturating_neg()), reason)
 }
 
-fn check(said: c_int, reason: &'static str) -> Result<()> {
+/// Nothing, or the error for what DPDK says.
+pub fn check(said: c_int, reason: &'static str) -> Result<()> {
     if said < 0 { Err(error(said, reason)) } else { Ok(()) }
 }
 
 /// A hardware address that stands for a port.
 pub fn hardware(port: &str) -> Option<[u8; 6]> {
     port.trim().parse::<MacAddress>().ok().map(|mac| mac.0)
-}
-
-/// What a port is set to.
-pub struct Plan {
-    pub mtu: u16,
-    pub queues: u16,
-    pub receive: u16,
-    pub transmit: u16,
-    /// Data bytes of a packet buffer, to receive into and to copy into.
-    pub segment: u32,
-    /// Several packet buffers may be one frame to be sent; and how many, at most.
-    pub chains: Option<usize>,
-    pub checksum: bool,
-    pub segmentation: bool,
-    /// Payloads may be attached.
-    pub attach: bool,
 }
 
 /// A port that is this LibOs' own.
@@ -173,111 +143,34 @@ impl Port {
         self.driver
     }
 
-    fn info(&self) -> Result<rte_eth_dev_info> {
+    /// The device with its arguments, as it was named.
+    pub fn arguments(&self) -> &str {
+        &self.arguments
+    }
+
+    /// Whether it reads memory without this processor.
+    pub const fn uses_dma(&self) -> bool {
+        self.dma
+    }
+
+    /// What it can do.
+    ///
+    /// # Errors
+    /// `ENODEV` it is gone.
+    pub fn info(&self) -> Result<rte_eth_dev_info> {
         let mut info = rte_eth_dev_info::default();
         // SAFETY: a structure that it fills in.
         let said = unsafe { rte_eth_dev_info_get(self.id, &raw mut info) };
         check(said, "rte_eth_dev_info_get").map(|()| info)
     }
 
-    /// Sets what is set before a port has queues.
-    ///
-    /// # Errors
-    /// `EINVAL` the MTU is too large; `ENOTSUP` and others of the driver.
-    pub fn configure(&self, settings: &Settings) -> Result<Plan> {
-        let info = self.info()?;
-        let mtu = self.longest(&info, settings)?;
-        let (receives, transmits) = (info.rx_offload_capa, info.tx_offload_capa);
-        let all = |offered: u64, wanted: u64| offered & wanted == wanted;
-        let sums = MARGAY_TX_UDP_CKSUM | MARGAY_TX_TCP_CKSUM;
-        let checksum = settings.checksum && all(transmits, sums) && !WRONG_SUMS.contains(&self.driver);
-        let chains = all(transmits, MARGAY_TX_MULTI_SEGS);
-        let segmentation = settings.segmentation && checksum && chains && all(transmits, MARGAY_TX_TCP_TSO);
-        // What does not fit a packet buffer comes in several, where the port can do that.
-        let frame = u32::from(mtu) + OVERHEAD;
-        let scatter = frame > SEGMENT && receives & MARGAY_RX_SCATTER != 0;
-        let longest = (u32::from(u16::MAX) - MARGAY_HEADROOM) & !63;
-        let segment = if scatter || frame <= SEGMENT { SEGMENT } else { frame.next_multiple_of(64).min(longest) };
-
-        let mut conf = rte_eth_conf::default();
-        conf.rxmode.mtu = mtu.into();
-        if settings.checksum {
-            conf.rxmode.offloads |= receives & (MARGAY_RX_IPV4_CKSUM | MARGAY_RX_UDP_CKSUM | MARGAY_RX_TCP_CKSUM);
-        }
-        if scatter {
-            conf.rxmode.offloads |= MARGAY_RX_SCATTER;
-        }
-        if checksum {
-            conf.txmode.offloads |= sums | transmits & MARGAY_TX_IPV4_CKSUM;
-        }
-        if chains {
-            conf.txmode.offloads |= MARGAY_TX_MULTI_SEGS;
-        }
-        if segmentation {
-            conf.txmode.offloads |= MARGAY_TX_TCP_TSO;
-        }
-        let queues = settings.queues.clamp(1, info.max_rx_queues.min(info.max_tx_queues).max(1));
-        // What a NIC spreads by is what it can of this: others refuse a word too many.
-        let hashes = info.flow_type_rss_offloads & (MARGAY_RSS_IP | MARGAY_RSS_TCP | MARGAY_RSS_UDP);
-        if queues > 1 && hashes != 0 {
-            conf.rxmode.mq_mode = MARGAY_SPREAD_BY_HASH;
-            conf.rx_adv_conf.rss_conf.rss_hf = hashes;
-        }
-        let _control = control();
-        // SAFETY: a structure that it copies.
-        let said = unsafe { rte_eth_dev_configure(self.id, queues, queues, &raw const conf) };
-        check(said, "rte_eth_dev_configure: the port does not take these queues and offloads")?;
-        let (mut receive, mut transmit) = (settings.receive, settings.transmit);
-        // SAFETY: two numbers that it changes.
-        let said = unsafe { rte_eth_dev_adjust_nb_rx_tx_desc(self.id, &raw mut receive, &raw mut transmit) };
-        check(said, "rte_eth_dev_adjust_nb_rx_tx_desc")?;
-        let most = usize::from(info.tx_desc_lim.nb_seg_max);
-        let chains = chains.then_some(if most == 0 { usize::from(u8::MAX) } else { most });
-        let shares = self.arguments.contains("zero-copy=yes");
-        let attach = settings.attach
-            && chains.is_some()
-            && !shares
-            && !OWN_MEMORY.contains(&self.driver)
-            // SAFETY: the environment is up.
-            && (!self.dma || unsafe { margay_iova_is_va() });
-        Ok(Plan { mtu, queues, receive, transmit, segment, chains, checksum, segmentation, attach })
-    }
-
-    /// The longest packet, which the port is told if it is to be another one than it has.
-    fn longest(&self, info: &rte_eth_dev_info, settings: &Settings) -> Result<u16> {
-        let mut mtu = 0;
-        // SAFETY: a number that it fills in.
-        let said = unsafe { rte_eth_dev_get_mtu(self.id, &raw mut mtu) };
-        check(said, "rte_eth_dev_get_mtu")?;
-        let Some(wanted) = settings.mtu.filter(|&wanted| wanted != mtu) else { return Ok(mtu) };
-        if info.max_mtu != 0 && wanted > info.max_mtu {
-            return Err(MTU);
-        }
-        // SAFETY: numbers.
-        let said = unsafe { rte_eth_dev_set_mtu(self.id, wanted) };
-        // A driver that cannot be told has no bound of its own below its longest packet.
-        let untold = said == -Os::OPNOTSUPP.raw_os_error() && u32::from(wanted) + OVERHEAD <= info.max_rx_pktlen;
-        if untold {
-            Ok(wanted)
-        } else {
-            check(said, "rte_eth_dev_set_mtu: the port cannot have this MTU").map(|()| wanted)
-        }
-    }
-
-    /// Makes the queues and starts.
+    /// Makes the queues and starts. The plan loses its interrupts if the driver does not start with them.
     ///
     /// # Errors
     /// `ENOMEM`, `EINVAL` and others of the driver.
-    pub fn start(&mut self, plan: &Plan, settings: &Settings, packets: &Packets, pools: &Pools) -> Result<()> {
+    pub fn start(&mut self, plan: &mut Plan, settings: &Settings, packets: &Packets, pools: &Pools) -> Result<()> {
         let setting = control();
-        for queue in 0..plan.queues {
-            // SAFETY: the pool outlives the port's queues: it is freed when all its buffers are back, and stays for good if not.
-            let said = unsafe { rte_eth_rx_queue_setup(self.id, queue, plan.receive, 0, null(), packets.raw()) };
-            check(said, "rte_eth_rx_queue_setup: a receive queue of this many descriptors")?;
-            // SAFETY: numbers; the port's own defaults.
-            let said = unsafe { rte_eth_tx_queue_setup(self.id, queue, plan.transmit, 0, null()) };
-            check(said, "rte_eth_tx_queue_setup: a transmit queue of this many descriptors")?;
-        }
+        self.make_queues(plan, packets)?;
         if let Some(address) = settings.address.filter(|&address| address != self.address()) {
             let mut address = rte_ether_addr { addr_bytes: address };
             // SAFETY: an address that it copies.
@@ -292,7 +185,16 @@ impl Port {
             self.map(pools)?;
         }
         drop(setting);
-        self.run()?;
+        if let Err(error) = self.run() {
+            if !plan.interrupts() {
+                return Err(error);
+            }
+            let setting = control();
+            self.apply_without_interrupts(plan)?;
+            self.make_queues(plan, packets)?;
+            drop(setting);
+            self.run()?;
+        }
         // What a driver does not know it lets in anyhow, as all without a filter do.
         // SAFETY: a number.
         unsafe { rte_eth_allmulticast_enable(self.id) };
@@ -300,6 +202,18 @@ impl Port {
             // SAFETY: a number.
             let said = unsafe { rte_eth_promiscuous_enable(self.id) };
             check(said, "rte_eth_promiscuous_enable: the port cannot let everything in")?;
+        }
+        Ok(())
+    }
+
+    fn make_queues(&self, plan: &Plan, packets: &Packets) -> Result<()> {
+        for queue in 0..plan.queues {
+            // SAFETY: the pool outlives the port's queues: it is freed when all its buffers are back, and stays for good if not.
+            let said = unsafe { rte_eth_rx_queue_setup(self.id, queue, plan.receive, 0, null(), packets.raw()) };
+            check(said, "rte_eth_rx_queue_setup: a receive queue of this many descriptors")?;
+            // SAFETY: numbers; the port's own defaults.
+            let said = unsafe { rte_eth_tx_queue_setup(self.id, queue, plan.transmit, 0, null()) };
+            check(said, "rte_eth_tx_queue_setup: a transmit queue of this many descriptors")?;
         }
         Ok(())
     }

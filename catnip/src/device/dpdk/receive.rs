@@ -7,7 +7,8 @@
 use super::Settings;
 use super::limits::SPARE;
 use super::packets::Packets;
-use super::port::{Plan, Port};
+use super::plan::Plan;
+use super::port::Port;
 use super::turns::Turn;
 use core::ptr::{NonNull, null_mut};
 use dpdk_sys::{

@@ -7,7 +7,8 @@
 use super::limits::{COPIED_MAX, COPIED_PIECE_MAX, LOANS_MAX, SPARE, TRIES_PER_LINK, WAITING_MAX};
 use super::loans::Loans;
 use super::packets::Packets;
-use super::port::{Plan, Port, link_up};
+use super::plan::Plan;
+use super::port::{Port, link_up};
 use super::turns::Turn;
 use core::ptr::NonNull;
 use dpdk_sys::{
@@ -31,6 +32,7 @@ enum Fate {
 }
 
 /// The sending half of a port.
+#[expect(clippy::struct_excessive_bools, reason = "two are what the port does, two what has happened")]
 pub struct Transmitter {
     port: u16,
     turn: Turn,
@@ -51,6 +53,8 @@ pub struct Transmitter {
     refused: u32,
     /// Something was dropped for want of a link.
     unlinked: bool,
+    /// A frame was left in the burst for want of packet buffers.
+    short: bool,
     /// Taken out of the pools for frames to come.
     plain: Vec<NonNull<rte_mbuf>>,
     bare: Vec<NonNull<rte_mbuf>>,
@@ -83,6 +87,7 @@ impl Transmitter {
             at: 0,
             refused: 0,
             unlinked: false,
+            short: false,
             plain: Vec::with_capacity(SGA_SEGMENTS_MAX),
             bare: Vec::with_capacity(SGA_SEGMENTS_MAX),
         })
@@ -110,6 +115,11 @@ impl Transmitter {
         core::mem::take(&mut self.unlinked)
     }
 
+    /// Whether something is to be sent that could not be sent since the last call.
+    pub fn take_stuck(&mut self) -> bool {
+        core::mem::take(&mut self.short) || self.waits()
+    }
+
     /// Drops views that the driver is done with.
     #[inline]
     pub fn take_back(&mut self) {
@@ -134,7 +144,10 @@ impl Transmitter {
                 && let Some(front) = burst.front()
             {
                 match self.fate(front) {
-                    Fate::Wait => break,
+                    Fate::Wait => {
+                        self.short = true;
+                        break;
+                    }
                     Fate::Refuse => {
                         counters.send_drops += 1;
                         burst.pop();

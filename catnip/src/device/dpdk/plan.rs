@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a port is set to before it has queues: out of what it can do, and what is wanted of it (`rte_eth_dev_configure`).
+
+use super::Settings;
+use super::limits::SEGMENT;
+use super::port::{Port, check, control};
+use dpdk_sys::{
+    MARGAY_HEADROOM, MARGAY_RSS_IP, MARGAY_RSS_TCP, MARGAY_RSS_UDP, MARGAY_RX_IPV4_CKSUM, MARGAY_RX_SCATTER,
+    MARGAY_RX_TCP_CKSUM, MARGAY_RX_UDP_CKSUM, MARGAY_SPREAD_BY_HASH, MARGAY_TX_IPV4_CKSUM, MARGAY_TX_MULTI_SEGS,
+    MARGAY_TX_TCP_CKSUM, MARGAY_TX_TCP_TSO, MARGAY_TX_UDP_CKSUM, margay_iova_is_va, rte_eth_conf,
+    rte_eth_dev_adjust_nb_rx_tx_desc, rte_eth_dev_configure, rte_eth_dev_get_mtu, rte_eth_dev_info,
+    rte_eth_dev_set_mtu,
+};
+use runtime::{Errno, Error, Result};
+use rustix::io::Errno as Os;
+
+/// Bytes in front of a packet and behind it that its length on the wire does not count: Ethernet's header and a VLAN tag.
+const OVERHEAD: u32 = super::super::frame_max(0) as u32;
+
+const MTU: Error = Error::new(Errno::INVAL, "the MTU is more than the port can have");
+
+/// Drivers that cannot send memory that is not their own: the peer of `net_virtio_user` reads DPDK's memory alone, and `net_af_xdp`
+/// its UMEM.
+const OWN_MEMORY: [&str; 2] = ["net_virtio_user", "net_af_xdp"];
+
+/// Drivers to which checksums and segmentation are not left, though they offer both: `net_tap` does them by software of its own. Its sum
+/// is wrong where a packet has a piece of odd length in its middle, and a packet whose segments are as long as the MTU lets them be it
+/// never takes, because it counts their Ethernet headers, too.
+const WRONG_SUMS: [&str; 1] = ["net_tap"];
+
+/// What a port is set to.
+pub struct Plan {
+    pub mtu: u16,
+    pub queues: u16,
+    pub receive: u16,
+    pub transmit: u16,
+    /// Data bytes of a packet buffer, to receive into and to copy into.
+    pub segment: u32,
+    /// Several packet buffers may be one frame to be sent; and how many, at most.
+    pub chains: Option<usize>,
+    pub checksum: bool,
+    pub segmentation: bool,
+    /// Payloads may be attached.
+    pub attach: bool,
+    /// What the driver is told.
+    conf: Box<rte_eth_conf>,
+}
+
+impl Plan {
+    /// Whether the port is to interrupt.
+    pub fn interrupts(&self) -> bool {
+        self.conf.intr_conf.rxq() != 0
+    }
+}
+
+impl Port {
+    /// Sets what is set before a port has queues.
+    ///
+    /// # Errors
+    /// `EINVAL` the MTU is too large; `ENOTSUP` and others of the driver.
+    pub fn configure(&self, settings: &Settings) -> Result<Plan> {
+        let info = self.info()?;
+        let mtu = self.longest(&info, settings)?;
+        let (receives, transmits) = (info.rx_offload_capa, info.tx_offload_capa);
+        let all = |offered: u64, wanted: u64| offered & wanted == wanted;
+        let sums = MARGAY_TX_UDP_CKSUM | MARGAY_TX_TCP_CKSUM;
+        let checksum = settings.checksum && all(transmits, sums) && !WRONG_SUMS.contains(&self.driver());
+        let chains = all(transmits, MARGAY_TX_MULTI_SEGS);
+        let segmentation = settings.segmentation && checksum && chains && all(transmits, MARGAY_TX_TCP_TSO);
+        // What does not fit a packet buffer comes in several, where the port can do that.
+        let frame = u32::from(mtu) + OVERHEAD;
+        let scatter = frame > SEGMENT && receives & MARGAY_RX_SCATTER != 0;
+        let longest = (u32::from(u16::MAX) - MARGAY_HEADROOM) & !63;
+        let segment = if scatter || frame <= SEGMENT { SEGMENT } else { frame.next_multiple_of(64).min(longest) };
+
+        let mut conf = Box::<rte_eth_conf>::default();
+        conf.rxmode.mtu = mtu.into();
+        if settings.checksum {
+            conf.rxmode.offloads |= receives & (MARGAY_RX_IPV4_CKSUM | MARGAY_RX_UDP_CKSUM | MARGAY_RX_TCP_CKSUM);
+        }
+        if scatter {
+            conf.rxmode.offloads |= MARGAY_RX_SCATTER;
+        }
+        if checksum {
+            conf.txmode.offloads |= sums | transmits & MARGAY_TX_IPV4_CKSUM;
+        }
+        if chains {
+            conf.txmode.offloads |= MARGAY_TX_MULTI_SEGS;
+        }
+        if segmentation {
+            conf.txmode.offloads |= MARGAY_TX_TCP_TSO;
+        }
+        let queues = settings.queues.clamp(1, info.max_rx_queues.min(info.max_tx_queues).max(1));
+        // What a NIC spreads by is what it can of this: others refuse a word too many.
+        let hashes = info.flow_type_rss_offloads & (MARGAY_RSS_IP | MARGAY_RSS_TCP | MARGAY_RSS_UDP);
+        if queues > 1 && hashes != 0 {
+            conf.rxmode.mq_mode = MARGAY_SPREAD_BY_HASH;
+            conf.rx_adv_conf.rss_conf.rss_hf = hashes;
+        }
+        conf.intr_conf.set_rxq((settings.interrupts && self.may_interrupt()).into());
+        let most = usize::from(info.tx_desc_lim.nb_seg_max);
+        let chains = chains.then_some(if most == 0 { usize::from(u8::MAX) } else { most });
+        let shares = self.arguments().contains("zero-copy=yes");
+        let attach = settings.attach
+            && chains.is_some()
+            && !shares
+            && !OWN_MEMORY.contains(&self.driver())
+            // SAFETY: the environment is up.
+            && (!self.uses_dma() || unsafe { margay_iova_is_va() });
+        let (mut receive, mut transmit) = (settings.receive, settings.transmit);
+        let mut plan = Plan { mtu, queues, receive, transmit, segment, chains, checksum, segmentation, attach, conf };
+        let _control = control();
+        if let Err(error) = self.apply(&plan) {
+            if !plan.interrupts() {
+                return Err(error);
+            }
+            self.apply_without_interrupts(&mut plan)?;
+        }
+        // SAFETY: two numbers that it changes.
+        let said = unsafe { rte_eth_dev_adjust_nb_rx_tx_desc(self.id(), &raw mut receive, &raw mut transmit) };
+        check(said, "rte_eth_dev_adjust_nb_rx_tx_desc")?;
+        (plan.receive, plan.transmit) = (receive, transmit);
+        Ok(plan)
+    }
+
+    /// Tells the driver. The caller has [`control`].
+    fn apply(&self, plan: &Plan) -> Result<()> {
+        // SAFETY: a structure that it copies.
+        let said = unsafe { rte_eth_dev_configure(self.id(), plan.queues, plan.queues, &raw const *plan.conf) };
+        check(said, "rte_eth_dev_configure: the port does not take these queues and offloads")
+    }
+
+    /// Tells the driver anew, one that has refused the plan with interrupts: that may be why. The caller has [`control`].
+    ///
+    /// # Errors
+    /// Of the driver: that was not why.
+    pub(super) fn apply_without_interrupts(&self, plan: &mut Plan) -> Result<()> {
+        plan.conf.intr_conf.set_rxq(0);
+        self.apply(plan)
+    }
+
+    /// The longest packet, which the port is told if it is to be another one than it has.
+    fn longest(&self, info: &rte_eth_dev_info, settings: &Settings) -> Result<u16> {
+        let mut mtu = 0;
+        // SAFETY: a number that it fills in.
+        let said = unsafe { rte_eth_dev_get_mtu(self.id(), &raw mut mtu) };
+        check(said, "rte_eth_dev_get_mtu")?;
+        let Some(wanted) = settings.mtu.filter(|&wanted| wanted != mtu) else { return Ok(mtu) };
+        if info.max_mtu != 0 && wanted > info.max_mtu {
+            return Err(MTU);
+        }
+        // SAFETY: numbers.
+        let said = unsafe { rte_eth_dev_set_mtu(self.id(), wanted) };
+        // A driver that cannot be told has no bound of its own below its longest packet.
+        let untold = said == -Os::OPNOTSUPP.raw_os_error() && u32::from(wanted) + OVERHEAD <= info.max_rx_pktlen;
+        if untold {
+            Ok(wanted)
+        } else {
+            check(said, "rte_eth_dev_set_mtu: the port cannot have this MTU").map(|()| wanted)
+        }
+    }
+}
