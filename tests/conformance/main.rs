@@ -193,7 +193,6 @@ suite! {
     {
         connecting: either_first;
         sleeping: readiness;
-        losses: the_server_comes_back;
     } on
     catnip_vhost_client_v4 = CATNIP_VHOST_CLIENT_V4;
     catnip_vhost_client_v6 = CATNIP_VHOST_CLIENT_V6;

@@ -8,6 +8,10 @@ use crate::process::worker::Teller;
 use anyhow::{Result, ensure};
 use baselines::rounds::{Rounds, What};
 use catnip::device::dpdk::{Dpdk, Settings};
+use core::sync::atomic::{AtomicU32, Ordering};
+
+/// The number of the next port in this process.
+static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// Rounds before those that are timed: with the step that the clock makes for each, more than half a second.
 const WARM_UP: u32 = 1 << 16;
@@ -19,9 +23,11 @@ pub fn rounds(what: Memif, size: usize, blocks: u32, per_block: u32, teller: &mu
         Memif::Datagrams => What::Datagrams,
         Memif::Stream => What::Stream,
     };
-    let mut names = ["net_ring0", "net_ring1"].into_iter();
-    let mut rounds =
-        Rounds::new(what, size, |pools| Dpdk::open(&Settings::new(names.next().unwrap_or_default()), pools))?;
+    let mut rounds = Rounds::new(what, size, |pools| {
+        // A port that ends leaves its rings behind: one of the same name would begin with a complaint, and have what was left in them.
+        let name = format!("net_ring{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        Dpdk::open(&Settings::new(&name), pools)
+    })?;
     let mut round = || -> Result<()> {
         let bytes = rounds.round_trip()?;
         ensure!(bytes == 2 * size, "{bytes} of the {} bytes of a round trip came", 2 * size);
