@@ -186,8 +186,8 @@ suite! {
     catnip_vhost_v6 = CATNIP_VHOST_V6;
 }
 
-// The card makes the socket, and either may be first. That its host goes and comes again is not tried: the card's driver takes the new one in
-// on a thread of its own, beside bursts, and now and then that ends the process.
+// The card makes the socket, and either may be first. That its host goes and comes again is not tried: the card's driver then asks it from
+// two threads over one socket, and now and then takes one answer for another, and stays without a link.
 #[cfg(feature = "catnip-dpdk")]
 suite! {
     {
