@@ -186,13 +186,13 @@ suite! {
     catnip_vhost_v6 = CATNIP_VHOST_V6;
 }
 
-// The card makes the socket, and either may be first. That its host goes and comes again is not tried: the card's driver then asks it from
-// two threads over one socket, and now and then takes one answer for another, and stays without a link.
+// The card makes the socket, either may be first, and the host may go and come again.
 #[cfg(feature = "catnip-dpdk")]
 suite! {
     {
         connecting: either_first;
         sleeping: readiness;
+        losses: the_server_comes_back;
     } on
     catnip_vhost_client_v4 = CATNIP_VHOST_CLIENT_V4;
     catnip_vhost_client_v6 = CATNIP_VHOST_CLIENT_V6;

@@ -195,9 +195,12 @@ impl Transmitter {
     #[cold]
     fn see_to_the_link(&mut self, counters: &mut DeviceCounters) {
         self.refused = 0;
-        if link_up(self.port) {
+        // To look may be to talk to the peer (net_virtio_user), as the interrupt thread may be doing.
+        let turn = self.turn.take_now();
+        if turn.is_none() || link_up(self.port) {
             return;
         }
+        drop(turn);
         self.unlinked = true;
         for packet in self.waiting.drain(..).skip(self.at) {
             // SAFETY: the driver has not taken it.

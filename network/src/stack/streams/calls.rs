@@ -120,7 +120,9 @@ impl Stack {
         let bound = self.streams.get(id)?.local.1;
         let between = |local| Flow { local: (path.source, local), remote: (path.destination, remote) };
         let local = if bound == 0 {
-            let is_free = |local| self.streams.find(&between(local)).1.is_none();
+            // One who calls a port of his own from that port would meet himself (RFC 9293 section 3.5, simultaneous open), where nobody listens.
+            let itself = path.source == path.destination;
+            let is_free = |local| !(itself && local == remote) && self.streams.find(&between(local)).1.is_none();
             let choice = self.streams.ports.choose_for(&between(0), is_free).ok_or(NO_PORT)?;
             self.streams.ports.take(choice)
         } else {

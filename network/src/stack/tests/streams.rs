@@ -2,6 +2,7 @@
 //! Streams between two hosts: from the handshake to the end.
 
 use super::*;
+use crate::limits::EPHEMERAL_FIRST;
 use crate::stack::{Readiness, StreamCounts, StreamId};
 
 impl Wire {
@@ -341,4 +342,20 @@ fn what_waits_leaves_buffers_for_others() {
     }
     wire.run(Duration::from_mins(3));
     wire.assert_all_back();
+}
+
+/// Who calls a port of its own host is never given that very port to call from: it would meet itself, where nobody listens.
+#[test]
+fn nobody_meets_himself_by_chance() {
+    let mut wire = Wire::of(vec![config(1)]);
+    // All ports but that one.
+    for _ in EPHEMERAL_FIRST..u16::MAX {
+        let id = wire.call(0, "10.0.0.1:40000");
+        assert_ne!(wire.stacks[0].stream_local(id).unwrap().port(), 40_000);
+    }
+    let last = wire.stacks[0].stream_socket(Domain::V4).unwrap();
+    let refused = wire.stacks[0].stream_connect(last, at("10.0.0.1:40000"), wire.now);
+    assert_eq!(refused.map_err(|error| error.errno()), Err(Errno::ADDRNOTAVAIL));
+    // To others it may be.
+    wire.stacks[0].stream_connect(last, at("10.0.0.2:40000"), wire.now).unwrap();
 }
