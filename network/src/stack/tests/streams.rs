@@ -355,7 +355,7 @@ fn nobody_meets_himself_by_chance() {
     }
     let last = wire.stacks[0].stream_socket(Domain::V4).unwrap();
     let refused = wire.stacks[0].stream_connect(last, at("10.0.0.1:40000"), wire.now);
-    assert_eq!(refused.map_err(|error| error.errno()), Err(Errno::ADDRNOTAVAIL));
+    assert_eq!(refused.map_err(runtime::Error::errno), Err(Errno::ADDRNOTAVAIL));
     // To others it may be.
     wire.stacks[0].stream_connect(last, at("10.0.0.2:40000"), wire.now).unwrap();
 }
