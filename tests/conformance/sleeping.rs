@@ -73,7 +73,8 @@ pub fn timeouts(subject: &Subject) {
 
 /// A server that sleeps is woken by a connect, by data and by room; so is a client by all that answers it.
 pub fn sleepers_are_woken(subject: &Subject) {
-    const ROUNDS: u64 = 300;
+    // Each takes hundreds of sleeps, at both ends and in a wire that is a program.
+    const ROUNDS: u64 = 100;
     fn sleeper(side: &Side<'_>) -> LibOs {
         side.libos_with(|config| {
             config.wait.spin = Spin::For(Duration::ZERO);

@@ -24,6 +24,22 @@ impl Catnip {
         let ending = self.nic.stack.streams_ending() > 0 && waited < LAST_ENDS_WAIT;
         self.nic.failed().is_none() && (unsent || unfinished || ending)
     }
+
+    /// Sends what is left, for which there may be no room just now: the resets of connections are told once, and never again.
+    fn send_the_last(&mut self, events: &mut Events) {
+        let begun = self.reactor.now();
+        loop {
+            let now = self.reactor.now();
+            let more = self.nic.flush(now);
+            if !(more || self.nic.is_stuck()) || now.saturating_since(begun) >= LAST_PACKETS_WAIT {
+                return;
+            }
+            if !more {
+                let _ = self.reactor.collect(Some(STUCK_PAUSE), events);
+            }
+            self.reactor.refresh_clock();
+        }
+    }
 }
 
 impl Drop for Catnip {
@@ -53,7 +69,7 @@ impl Drop for Catnip {
             self.look();
         }
         self.nic.stack.abort_streams(self.reactor.now());
-        self.nic.flush(self.reactor.now());
+        self.send_the_last(&mut events);
         if let Some(descriptor) = self.nic.descriptor() {
             // It is closed right away, too.
             let _ = self.reactor.unwatch(descriptor);
