@@ -528,9 +528,7 @@ fn wake_by_the_host(name: &str, more: &str) {
             let pools = pools();
             send_when_told(&told, |number| {
                 // The guest's first frames may come before the host knows it.
-                while !host.link_up() {
-                    std::thread::sleep(Duration::from_millis(1));
-                }
+                wait_for_links(&host, &host);
                 send(&mut host, [frame(&pools, &udp(OUR_MAC, [9, 7], &number.to_be_bytes(), true))]);
             });
             // The other end is dropped, whatever becomes of the guest.
