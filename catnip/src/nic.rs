@@ -127,6 +127,12 @@ impl Nic {
         !self.outgoing.is_empty()
     }
 
+    /// Whether frames are still to leave: those that wait for room, and those that the device has taken.
+    #[must_use]
+    pub fn is_sending(&self) -> bool {
+        self.is_stuck() || (self.failed.is_none() && self.device.is_sending())
+    }
+
     /// When a turn is due though nothing has come.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
@@ -150,6 +156,7 @@ impl Nic {
 
     /// Does what is due in the stack, and sends what it has to send. As [`turn`](Self::turn), without a look at what has come.
     pub fn flush(&mut self, now: Time) -> bool {
+        self.clock.set(now);
         for _ in 0..TURNS_PER_LOOK {
             let due = self.stack.next_deadline().is_some_and(|at| at <= now);
             if due {

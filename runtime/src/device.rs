@@ -202,6 +202,11 @@ pub trait Device {
     /// As [`rx`](Self::rx).
     fn tx(&mut self, burst: &mut Burst) -> Result<()>;
 
+    /// Whether frames that [`tx`](Self::tx) took are still to leave, and are lost if the device is closed now. Each `tx` tries again.
+    fn is_sending(&self) -> bool {
+        false
+    }
+
     /// What it has counted.
     fn counters(&self) -> DeviceCounters;
 

@@ -92,6 +92,10 @@ impl Device for Counted {
         self.device.descriptor()
     }
 
+    fn is_sending(&self) -> bool {
+        self.device.is_sending()
+    }
+
     fn arm(&mut self) -> bool {
         self.device.arm()
     }

@@ -177,7 +177,7 @@ impl Faults {
     /// Hands what has arrived on the way out to the device.
     fn forward(&mut self) -> Result<()> {
         self.outgoing.arrive(self.clock.now(), &mut self.leaving);
-        if self.leaving.is_empty() { Ok(()) } else { self.device.tx(&mut self.leaving) }
+        if self.leaving.is_empty() && !self.device.is_sending() { Ok(()) } else { self.device.tx(&mut self.leaving) }
     }
 }
 
@@ -226,6 +226,10 @@ impl Device for Faults {
 
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         self.device.descriptor()
+    }
+
+    fn is_sending(&self) -> bool {
+        !(self.outgoing.0.is_empty() && self.leaving.is_empty()) || self.device.is_sending()
     }
 
     /// While frames are on their way, it has to be looked at.

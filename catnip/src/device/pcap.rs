@@ -214,6 +214,10 @@ impl Device for Pcap {
         self.device.descriptor()
     }
 
+    fn is_sending(&self) -> bool {
+        self.device.is_sending()
+    }
+
     fn arm(&mut self) -> bool {
         self.device.arm()
     }

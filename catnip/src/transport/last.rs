@@ -19,7 +19,7 @@ impl Catnip {
     /// Whether something of what was pushed has not arrived, as far as can be known, and may still do so.
     fn is_unfinished(&self, begun: Time) -> bool {
         let waited = self.reactor.now().saturating_since(begun);
-        let unsent = (self.nic.is_stuck() || self.nic.stack.unresolved() > 0) && waited < LAST_PACKETS_WAIT;
+        let unsent = (self.nic.is_sending() || self.nic.stack.unresolved() > 0) && waited < LAST_PACKETS_WAIT;
         let unfinished = self.nic.stack.streams_unfinished() > 0 && waited < LAST_STREAMS_WAIT;
         let ending = self.nic.stack.streams_ending() > 0 && waited < LAST_ENDS_WAIT;
         self.nic.failed().is_none() && (unsent || unfinished || ending)
@@ -31,7 +31,7 @@ impl Catnip {
         loop {
             let now = self.reactor.now();
             let more = self.nic.flush(now);
-            if !(more || self.nic.is_stuck()) || now.saturating_since(begun) >= LAST_PACKETS_WAIT {
+            if !(more || self.nic.is_sending()) || now.saturating_since(begun) >= LAST_PACKETS_WAIT {
                 return;
             }
             if !more {

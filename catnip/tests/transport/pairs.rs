@@ -279,3 +279,30 @@ fn the_last_datagrams_wait_for_room() {
         sender.join().unwrap();
     });
 }
+
+/// The same where frames take their time to leave.
+#[test]
+fn the_last_datagrams_are_not_left_behind() {
+    const COUNT: usize = 5;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let mut far = Side::new(&end(path, "b", "a", &["10.0.0.2/24"]));
+    let (server, to) = far.bound("10.0.0.2:0");
+    std::thread::scope(|scope| {
+        let sender = scope.spawn(move || {
+            let mut settings = end(path, "a", "b", &["10.0.0.1/24"]);
+            settings.faults = Some(faults::Settings { delay: Duration::from_millis(50), ..Default::default() });
+            let mut near = Side::new(&settings);
+            let (client, own) = near.bound("10.0.0.1:0");
+            for number in 0..COUNT {
+                near.push_to(client, &bytes(100, number), to).unwrap();
+            }
+            own
+        });
+        let came: Vec<_> = (0..COUNT).map(|_| far.pop(server, &mut [])).collect();
+        let own = sender.join().unwrap();
+        for (number, one) in came.into_iter().enumerate() {
+            assert_eq!(one, Ok((own, bytes(100, number))));
+        }
+    });
+}

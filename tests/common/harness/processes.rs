@@ -6,6 +6,7 @@ use super::system::{now, sleep};
 use super::{Context, Random};
 use core::time::Duration;
 use std::fs::File;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
@@ -300,11 +301,19 @@ impl Processes {
 
     fn fail(&mut self, why: &str) -> ! {
         self.kill_all();
+        let mut panics = String::new();
         for process in &self.all {
             let log = std::fs::read(&process.log).unwrap_or_default();
             let log = String::from_utf8_lossy(&log[log.len().saturating_sub(SHOWN)..]);
             println!("---- {:?} of {}: {:?}\n{log}", process.role, self.name, process.ended);
+            if let Some((_, panic)) = log.split_once("panicked at ") {
+                let panic: Vec<&str> = panic.lines().take(2).collect();
+                panics.push_str(&format!("; {}", panic.join(" ")));
+            }
         }
+        // Not through the test runner's hands, which shows it thousands of lines later: what ran beside it may tell something, too.
+        let line = format!("failed - {}: {why}{panics}\n", self.name);
+        std::io::stderr().write_all(line.as_bytes()).expect("stderr");
         panic!("{why}; again with MARGAY_TEST_SEED={} {}", self.seed, self.name);
     }
 

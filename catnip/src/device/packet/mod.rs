@@ -243,6 +243,10 @@ impl Device for Packet {
         }
     }
 
+    fn is_sending(&self) -> bool {
+        self.stalled && self.rings.is_sending()
+    }
+
     fn counters(&self) -> DeviceCounters {
         let told = packet_statistics(self.socket.as_fd());
         self.dropped.set(self.dropped.get() + u64::from(told.tp_drops));

@@ -324,6 +324,10 @@ impl Device for Xdp {
         Ok(())
     }
 
+    fn is_sending(&self) -> bool {
+        self.stalled
+    }
+
     fn counters(&self) -> DeviceCounters {
         let dropped = self.queues.iter().map(Queue::dropped).sum::<u64>();
         let refused = self.queues.first().map_or(0, Queue::refused);
