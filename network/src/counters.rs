@@ -99,7 +99,7 @@ pub struct Counters {
     pub cookies_sent: u64,
     /// Cookies that came back and were right.
     pub cookies_received: u64,
-    /// RSTs for segments of no connection.
+    /// RSTs: for segments of no connection, and those that ended one.
     pub resets_sent: u64,
     /// Packets that were cut on their way out.
     pub fragmented: u64,

@@ -67,8 +67,13 @@ pub const LAST_PACKETS_WAIT: Duration = Duration::from_millis(1200);
 /// The same for what was pushed on streams and has not arrived: long enough to make good some losses, and for a peer that was busy.
 pub const LAST_STREAMS_WAIT: Duration = Duration::from_secs(3);
 
-/// The same for the ends of peers that have everything: long enough for one that closes as soon as it has read the end.
-pub const LAST_ENDS_WAIT: Duration = Duration::from_millis(200);
+/// The same for the ends of peers that have everything: long enough for one that closes as soon as it has read the end, and longer than
+/// most take to send again what was lost.
+pub const LAST_ENDS_WAIT: Duration = Duration::from_millis(250);
+
+/// How long it stays behind the resets of its last connections, to tell those once more who are still sending: as long as what is under
+/// way takes, or a probe that asks for what was lost.
+pub const LAST_RESETS_WAIT: Duration = Duration::from_millis(50);
 
 // Packets (`wire`).
 

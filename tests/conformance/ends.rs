@@ -2,7 +2,7 @@
 //! How a connection ends: half-closed either way, closed, with and without linger.
 
 use crate::harness::bytes::Stream;
-use crate::harness::{LIMIT, Role, push_message};
+use crate::harness::{LIMIT, Role, pop_message, push_message};
 use crate::subject::{
     Side, Subject, accept, close, connected, ends_with, errno, fails, poll_for, pop, pop_rest, pop_stream, push_stream,
     push_until_it_fails, read_end, wait,
@@ -419,4 +419,40 @@ pub fn libos_dropped(subject: &Subject) {
         })
         .run();
     report.assert_no_files();
+}
+
+/// A peer that keeps sending hears of the end of a LibOs, too: it does not wait for somebody who is gone.
+pub fn libos_dropped_under_a_flood(subject: &Subject) {
+    const UNDER_WAY: usize = 32;
+    subject
+        .pair()
+        .server(|side| {
+            let (mut libos, qd) = side.served();
+            for _ in 0..10 {
+                assert!(!pop_message(&mut libos, qd).is_empty());
+            }
+            drop(libos);
+            // Its host stays, where it is of the kernel.
+            side.board.wait(STEP, 1);
+        })
+        .client(|side| {
+            let (mut libos, qd) = side.called();
+            let (mut under_way, mut out) = (0, Vec::new());
+            let error = loop {
+                if under_way < UNDER_WAY {
+                    match libos.push(qd, &[5; 500]) {
+                        Ok(_) => under_way += 1,
+                        Err(error) => break error,
+                    }
+                    continue;
+                }
+                under_way -= libos.wait_next_n(&mut out, UNDER_WAY, LIMIT).expect("it ends in time");
+                if let Some(error) = out.drain(..).find_map(|completion| completion.ok().err()) {
+                    break error;
+                }
+            };
+            assert!([Errno::CONNRESET, Errno::PIPE].contains(&error.errno()), "{error}");
+            side.board.set(STEP, 1);
+        })
+        .run();
 }

@@ -51,7 +51,7 @@ suite! {
             both_close_at_once to_oneself thirty_two_clients_at_once;
         backlog: a_full_backlog_waits a_full_backlog_times_out a_full_backlog_refuses closed_with_a_backlog;
         ends: half_close_by_the_server half_close_by_the_client shut_for_reading shut_both_ways the_end_comes_last
-            pops_behind_the_end the_peer_has_closed double_close no_linger linger_zero linger_until_it_is_read linger_runs_out libos_dropped;
+            pops_behind_the_end the_peer_has_closed double_close no_linger linger_zero linger_until_it_is_read linger_runs_out libos_dropped libos_dropped_under_a_flood;
         transfer: every_length_and_segments pop_sizes pop_before_push ping_pong thousands_outstanding
             many_connections_at_once without_a_copy what_was_popped_stays more_than_the_ring_before_the_end;
         many: at_once one_after_another any_one_of_many idle;
@@ -124,7 +124,7 @@ suite! {
         connecting: either_first begun_while_connecting refused closed_before_or_after_accept both_close_at_once;
         backlog: a_full_backlog_waits a_full_backlog_times_out a_full_backlog_refuses closed_with_a_backlog;
         ends: half_close_by_the_server half_close_by_the_client shut_for_reading shut_both_ways the_end_comes_last
-            pops_behind_the_end the_peer_has_closed double_close no_linger linger_zero linger_until_it_is_read linger_runs_out libos_dropped;
+            pops_behind_the_end the_peer_has_closed double_close no_linger linger_zero linger_until_it_is_read linger_runs_out libos_dropped libos_dropped_under_a_flood;
         transfer: every_length_and_segments pop_sizes pop_before_push ping_pong thousands_outstanding
             many_connections_at_once without_a_copy what_was_popped_stays more_than_the_ring_before_the_end;
         many: at_once one_after_another any_one_of_many idle;
@@ -203,7 +203,7 @@ suite! {
     {
         connecting: either_first begun_while_connecting closed_before_or_after_accept both_close_at_once;
         backlog: a_full_backlog_waits a_full_backlog_times_out closed_with_a_backlog;
-        ends: half_close_by_the_server half_close_by_the_client the_end_comes_last the_peer_has_closed no_linger linger_zero libos_dropped;
+        ends: half_close_by_the_server half_close_by_the_client the_end_comes_last the_peer_has_closed no_linger linger_zero libos_dropped libos_dropped_under_a_flood;
         transfer: every_length_and_segments pop_sizes pop_before_push ping_pong thousands_outstanding many_connections_at_once
             more_than_the_ring_before_the_end;
         many: at_once one_after_another any_one_of_many idle;

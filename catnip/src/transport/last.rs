@@ -4,12 +4,13 @@
 //! - What was pushed goes out: to neighbours whose hardware addresses come within [`LAST_PACKETS_WAIT`], through a device that has room for it
 //!   within that time, and on streams for as long as their peers take it, but no longer than [`LAST_STREAMS_WAIT`].
 //! - A peer that has everything has [`LAST_ENDS_WAIT`] to end the connection from its side. Then it is left alone: a reset would take from it
-//!   what it has not read.
-//! - Any other connection that is not at its end then is reset: nobody would ever answer its peer.
+//!   what it has not read. Unless it has sent something since.
+//! - Any other connection that is not at its end then is reset: nobody would ever answer its peer. A reset is lost as anything else is, and
+//!   is never repeated by itself; so who goes on sending within [`LAST_RESETS_WAIT`] is told again.
 
 use super::Catnip;
 use crate::entry::Socket;
-use network::limits::{LAST_ENDS_WAIT, LAST_PACKETS_WAIT, LAST_STREAMS_WAIT};
+use network::limits::{LAST_ENDS_WAIT, LAST_PACKETS_WAIT, LAST_RESETS_WAIT, LAST_STREAMS_WAIT};
 use runtime::limits::STUCK_PAUSE;
 use runtime::reactor::Events;
 use runtime::socket::{OptionName, SocketOption};
@@ -40,12 +41,27 @@ impl Catnip {
             self.reactor.refresh_clock();
         }
     }
+
+    /// Answers those who have not heard that their connections are over.
+    fn repeat_the_last(&mut self, events: &mut Events) {
+        self.reactor.refresh_clock();
+        let begun = self.reactor.now();
+        while self.reactor.now().saturating_since(begun) < LAST_RESETS_WAIT && self.nic.failed().is_none() {
+            if !self.more && !self.nic.has_news() {
+                // As below.
+                let _ = self.reactor.collect(Some(STUCK_PAUSE), events);
+            }
+            self.reactor.refresh_clock();
+            self.look();
+        }
+    }
 }
 
 impl Drop for Catnip {
     fn drop(&mut self) {
         self.reactor.refresh_clock();
         let begun = self.reactor.now();
+        let resets = self.nic.stack.counters().resets_sent;
         let open: Vec<Socket> = self.table.sockets().collect();
         for socket in open {
             if let Socket::Stream(id) = socket {
@@ -70,6 +86,9 @@ impl Drop for Catnip {
         }
         self.nic.stack.abort_streams(self.reactor.now());
         self.send_the_last(&mut events);
+        if self.nic.stack.counters().resets_sent != resets {
+            self.repeat_the_last(&mut events);
+        }
         if let Some(descriptor) = self.nic.descriptor() {
             // It is closed right away, too.
             let _ = self.reactor.unwatch(descriptor);

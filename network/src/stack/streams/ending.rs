@@ -11,7 +11,7 @@ use runtime::{Errno, Error, Result};
 use super::StreamId;
 use super::socket::Kind;
 use crate::stack::Stack;
-use crate::tcp::connection::State;
+use crate::tcp::connection::{Connection, State};
 use crate::tcp::seq::Seq;
 use crate::tcp::table::Place;
 
@@ -180,12 +180,17 @@ impl Stack {
     }
 
     /// Ends all that is left of all connections: their peers hear a reset. But not those who have everything and have not ended yet
-    /// (FIN-WAIT-2): what such a peer has not read it would lose (RFC 9293 section 3.10.7.4).
+    /// (FIN-WAIT-2): what such a peer has not read it would lose (RFC 9293 section 3.10.7.4). One that has sent more since has to hear
+    /// that nobody takes it (section 3.6.1), or it would send it again and again to somebody who is gone.
     pub fn abort_streams(&mut self, now: Time) {
         self.streams.now = now;
         for index in 0..self.streams.slab.slots() {
-            let is_open = matches!(self.streams.slab.at(index).map(|stream| &stream.kind), Some(Kind::Open(_)));
-            if is_open && !self.is_ending(index) {
+            let open = self.streams.slab.at(index).and_then(|stream| match &stream.kind {
+                Kind::Open(open) => Some(&open.connection),
+                _ => None,
+            });
+            let is_sent_to = open.is_some_and(Connection::is_sent_to);
+            if open.is_some() && (is_sent_to || !self.is_ending(index)) {
                 self.abort_at(index, now);
             }
         }

@@ -165,6 +165,7 @@ impl Stack {
         let cuts = cuts && !matches!(open.path.target, Target::Loop);
         let most = if cuts { CUT_MAX } else { 0 };
         let Some(segment) = open.connection.transmit(Limit { most }, now) else { return false };
+        self.counters.resets_sent += u64::from(segment.flags.contains(Flags::RST));
         let is_v4 = open.path.source.is_ipv4();
         let hops = hops.unwrap_or(if is_v4 { hops_v4 } else { hops_v6 });
         let way = Way { path: open.path, ports: (local, open.remote), hops };

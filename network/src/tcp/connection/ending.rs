@@ -27,6 +27,8 @@ pub(super) struct Orphan {
     /// When a peer that was sending has been silent for long enough.
     silent: Time,
     left: usize,
+    /// Something has come since.
+    sends: bool,
 }
 
 /// A time in milliseconds.
@@ -54,7 +56,7 @@ impl Open {
         let left = DRAINED_MAX.saturating_sub(self.receiver.readable());
         let was_sending = self.receiver.readable() > 0 || self.receiver.has_hole();
         let silent = if was_sending { now + DRAINED_SILENCE } else { now };
-        self.orphan = Some(Box::new(Orphan { until: now + DRAINED_FOR, silent, left }));
+        self.orphan = Some(Box::new(Orphan { until: now + DRAINED_FOR, silent, left, sends: false }));
         self.throw_away(now);
         if self.state == State::FinWait2 {
             self.timers.end = now + millis(self.fin_wait);
@@ -71,6 +73,7 @@ impl Open {
     #[cold]
     pub fn is_unwanted(&mut self, bytes: usize, now: Time) -> bool {
         let Some(orphan) = &mut self.orphan else { return false };
+        orphan.sends = true;
         let is_heard = now >= orphan.silent && self.queue.is_empty();
         if is_heard || now >= orphan.until || bytes > orphan.left {
             return true;
@@ -78,6 +81,12 @@ impl Open {
         orphan.left -= bytes;
         orphan.silent = now + DRAINED_SILENCE;
         false
+    }
+
+    /// Whether the peer has sent something that nobody will read since the application closed.
+    #[must_use]
+    pub fn is_sent_to(&self) -> bool {
+        self.orphan.as_ref().is_some_and(|orphan| orphan.sends)
     }
 
     /// Ends it at once (RFC 9293 section 3.10.5); the peer gets an RST, if it may still wait for something.

@@ -165,9 +165,9 @@ impl Open {
         let fin = segment.flags.contains(Flags::FIN);
         let payload = mem::take(&mut segment.payload);
         if self.orphan.is_some() && !payload.has_no_segment() && self.is_unwanted(payload.len(), now) {
-            // RFC 9293 section 3.6.1: data for nobody.
-            self.fail(super::ABORTED);
-            return Verdict::Reset;
+            // RFC 9293 section 3.6.1: data for nobody. Numbered behind our end, which a peer that has not heard of it yet may have by then.
+            self.abort();
+            return Verdict::Fine;
         }
         let marked = segment.ecn == Ecn::Congestion;
         if self.ecn.received(segment.flags, marked) && self.receiver.acknowledge(now) != Need::Nothing {

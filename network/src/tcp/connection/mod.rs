@@ -282,6 +282,12 @@ impl Connection {
         }
     }
 
+    /// Whether the peer has sent something that nobody will read since the application closed.
+    #[must_use]
+    pub fn is_sent_to(&self) -> bool {
+        matches!(&self.phase, Phase::Open(open) if open.is_sent_to())
+    }
+
     /// How many buffers what was pushed and is not acknowledged holds.
     #[inline]
     #[must_use]
