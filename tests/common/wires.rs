@@ -7,6 +7,7 @@
 #![allow(dead_code, reason = "each test binary takes a part of it")]
 
 use crate::harness::network::{ip, sysctl};
+use crate::harness::system::now;
 use crate::harness::{Role, is_role};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -26,6 +27,8 @@ const PORTS: usize = 5;
 const KERNEL: usize = 199;
 /// How long a frame waits for room at its host before it is lost: longer than a host that works may have no processor.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long the bridge takes to see its ports, at most.
+const PORTS_WAIT: Duration = Duration::from_secs(20);
 /// How often a port looks whether the test is over.
 const LOOK: Duration = Duration::from_millis(20);
 /// Bytes of the longest frame, and more.
@@ -83,6 +86,24 @@ pub fn set_up(wire: Wire, ports: Ports) {
     let hosts: Vec<String> = (0..PORTS).map(host).collect();
     let batch = format!("link add wire type bridge\nlink set wire up\n{}", hosts.concat());
     ip(&batch);
+    if batch.contains("type veth") {
+        wait_for_ports();
+    }
+}
+
+/// Returns when the bridge passes on what comes from all hosts: the kernel hears of a link some time after it is up, and what is sent
+/// before that is lost.
+fn wait_for_ports() {
+    let deadline = now() + PORTS_WAIT.as_nanos() as u64;
+    loop {
+        let output = Command::new("ip").args(["-d", "-o", "link", "show", "master", "wire"]).output().expect("iproute2");
+        let forwarding = String::from_utf8_lossy(&output.stdout).matches("state forwarding").count();
+        if forwarding == PORTS {
+            return;
+        }
+        assert!(now() < deadline, "{forwarding} ports of {PORTS} forward after {PORTS_WAIT:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// A role has its port, and brings to the wire what has come with it.

@@ -307,8 +307,10 @@ impl Processes {
             let log = String::from_utf8_lossy(&log[log.len().saturating_sub(SHOWN)..]);
             println!("---- {:?} of {}: {:?}\n{log}", process.role, self.name, process.ended);
             if let Some((_, panic)) = log.split_once("panicked at ") {
-                let panic: Vec<&str> = panic.lines().take(2).collect();
-                panics.push_str(&format!("; {}", panic.join(" ")));
+                for line in panic.lines().take(2) {
+                    panics.push_str("; ");
+                    panics.push_str(line);
+                }
             }
         }
         // Not through the test runner's hands, which shows it thousands of lines later: what ran beside it may tell something, too.
