@@ -96,7 +96,8 @@ pub fn set_up(wire: Wire, ports: Ports) {
 fn wait_for_ports() {
     let deadline = now() + PORTS_WAIT.as_nanos() as u64;
     loop {
-        let output = Command::new("ip").args(["-d", "-o", "link", "show", "master", "wire"]).output().expect("iproute2");
+        let output =
+            Command::new("ip").args(["-d", "-o", "link", "show", "master", "wire"]).output().expect("iproute2");
         let forwarding = String::from_utf8_lossy(&output.stdout).matches("state forwarding").count();
         if forwarding == PORTS {
             return;
