@@ -306,3 +306,43 @@ fn the_last_datagrams_are_not_left_behind() {
         }
     });
 }
+
+/// A wire from which nobody takes a frame does not hold up the end of a LibOs for ever; what there was room for arrives.
+#[test]
+fn a_wire_that_nobody_reads() {
+    const COUNT: usize = 40;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let mut far = Side::new(&end(path, "b", "a", &["10.0.0.2/24"]));
+    let (server, to) = far.bound("10.0.0.2:0");
+    let (tell, told) = mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let mut near = Side::new(&end(path, "a", "b", &["10.0.0.1/24"]));
+            let (client, own) = near.bound("10.0.0.1:0");
+            near.push_to(client, b"hello", to).unwrap();
+            near.pop(client, &mut []).unwrap();
+            tell.send(own).unwrap();
+            for number in 0..COUNT {
+                near.push_to(client, &bytes(100, number), to).unwrap();
+            }
+            drop(near);
+            tell.send(own).unwrap();
+        });
+        let (from, hello) = far.pop(server, &mut []).unwrap();
+        far.push_to(server, &hello, from).unwrap();
+        far.work_until(&mut [], |_| told.try_recv() == Ok(from));
+        // The other LibOs has ended before a frame is taken again.
+        assert_eq!(told.recv_timeout(Duration::from_secs(20)), Ok(from));
+        let mut came = 0;
+        for _ in 0..COUNT {
+            far.round(NAP);
+            while let Poll::Ready(chain) = far.catnip.pop(server, PopMode::Whole) {
+                let datagram = Datagram::from_chain(chain.unwrap());
+                assert_eq!((datagram.sender(), datagram.into_message().to_vec()), (from, bytes(100, came)));
+                came += 1;
+            }
+        }
+        assert!((1..COUNT).contains(&came), "{came} of {COUNT}");
+    });
+}
