@@ -11,6 +11,7 @@ use catnip::device::packet::{self, Packet};
 use runtime::buf::{Classes, Pools, Sga};
 use runtime::device::{BURST_FRAMES_MAX, Burst, Checksum, Device, Frame};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
 use std::net::UdpSocket;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -418,10 +419,15 @@ fn sleeps_on(port: &mut Dpdk) {
 
 /// Another thread sends frames one by one, each at some moment before, while or after this one goes to sleep.
 fn each_frame_ends_a_sleep(port: &mut Dpdk, go: &SyncSender<u32>) {
+    sleeps_on(port);
+    frames_end_sleeps(port, go);
+    sleeps_on(port);
+}
+
+fn frames_end_sleeps(port: &mut Dpdk, go: &SyncSender<u32>) {
     const FRAMES: u32 = 600;
     let mut pauses = Numbers(0x5eed_0004);
     let (mut burst, mut sleeps) = (Burst::new(), 0);
-    sleeps_on(port);
     for frame in 0..FRAMES {
         go.send(frame).unwrap();
         pause(&mut pauses);
@@ -439,7 +445,15 @@ fn each_frame_ends_a_sleep(port: &mut Dpdk, go: &SyncSender<u32>) {
         }
     }
     assert!(sleeps > 0);
-    sleeps_on(port);
+}
+
+/// Tells other threads, whatever becomes of this one.
+struct SetAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for SetAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// None, a short one, or one after which everybody sleeps.
@@ -564,6 +578,45 @@ fn wake_by_the_host(name: &str, more: &str) {
 #[test]
 fn a_frame_of_the_host_ends_a_sleep() {
     wake_by_the_host("split", "");
+}
+
+/// While DPDK's interrupt thread has every port's turn, time and again, because somebody calls at the socket of another port.
+#[test]
+fn a_frame_ends_a_sleep_among_other_interrupts() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = |name: &str| directory.path().join(name);
+    let (bell, socket) = (place("memif.sock"), place("vhost.sock"));
+    let _called = open(&format!("net_memif_called0,role=server,id=0,socket={},socket-abstract=no", bell.display()));
+    let (opened, is_over) = (Barrier::new(2), AtomicBool::new(false));
+    let (go, told) = sync_channel(1);
+    std::thread::scope(|scope| {
+        let (opened, is_over, shown) = (&opened, &is_over, socket.display());
+        scope.spawn(move || {
+            let mut host = open(&format!("net_vhost_among0,iface={shown},queues=1"));
+            opened.wait();
+            let pools = pools();
+            send_when_told(&told, |number| {
+                wait_for_links(&host, &host);
+                send(&mut host, [frame(&pools, &udp(OUR_MAC, [9, 7], &number.to_be_bytes(), true))]);
+            });
+        });
+        scope.spawn(move || {
+            let address = SocketAddrUnix::new(&bell).unwrap();
+            while !is_over.load(Ordering::Relaxed) {
+                let caller = rustix::net::socket(AddressFamily::UNIX, SocketType::SEQPACKET, None).unwrap();
+                rustix::net::connect(&caller, &address).unwrap();
+                // It is greeted, and leaves. Nobody leaves before that: DPDK's interrupt thread ends the process for it (22.11).
+                let greeting = PollFd::new(&caller, PollFlags::IN);
+                assert_eq!(poll(&mut [greeting], Some(&Timespec { tv_sec: 10, tv_nsec: 0 })), Ok(1));
+            }
+        });
+        opened.wait();
+        let mut guest = open(&format!("net_virtio_user_among0,path={},queues=1,queue_size=256", socket.display()));
+        assert!(guest.interrupts());
+        let over = SetAtEnd(is_over);
+        frames_end_sleeps(&mut guest, &go);
+        drop((go, over));
+    });
 }
 
 /// In the ring's other form, whose interrupts are asked for in another place.

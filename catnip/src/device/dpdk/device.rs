@@ -172,9 +172,10 @@ impl Device for Dpdk {
         if self.receiver.look() {
             return true;
         }
-        // What waits to be sent is tried again at each end of a sleep, and no interrupt says that there is room for it.
-        let stuck = self.transmitter.take_stuck();
-        if !stuck && interrupts.is_some_and(Interrupts::tell_all) {
+        // What waits to be sent is tried again at each end of a sleep, and no interrupt says that there is room for it. What the look may have
+        // left in the queues has interrupted already, or never will.
+        let (stuck, unseen) = (self.transmitter.take_stuck(), self.receiver.take_unseen());
+        if !stuck && !unseen && interrupts.is_some_and(Interrupts::tell_all) {
             return false;
         }
         !self.pause.begin()

@@ -8,6 +8,7 @@
 //! No frame is slept through:
 //!
 //! - One that came before its queue was enabled is seen by the look at the queues after that.
+//! - Where that look did not get the port's turn (`turns`), the timer ends the sleep.
 //! - One that comes later makes the instance readable. That is taken back before the queues are looked at, not after it.
 //! - One that is there and cannot be seen yet, as with `net_tap`, has the timer end the sleep ([`Interrupts::tell_all`]).
 

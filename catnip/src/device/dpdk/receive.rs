@@ -53,6 +53,8 @@ pub struct Receiver {
     found: Box<[margay_segment; BURST_FRAMES_MAX]>,
     at: usize,
     end: usize,
+    /// A look did not get the port's turn.
+    unseen: bool,
 }
 
 impl Receiver {
@@ -80,6 +82,7 @@ impl Receiver {
             found: Box::new([margay_segment::default(); BURST_FRAMES_MAX]),
             at: 0,
             end: 0,
+            unseen: false,
         })
     }
 
@@ -96,11 +99,19 @@ impl Receiver {
         self.at < self.end
     }
 
+    /// Whether the port's queues could not be looked at some time since this was asked last: what is in them is not known then.
+    pub fn take_unseen(&mut self) -> bool {
+        core::mem::take(&mut self.unseen)
+    }
+
     /// Takes a burst from the first queue that has something.
     #[inline]
     fn fetch(&mut self) {
         (self.at, self.end) = (0, 0);
-        let Some(_turn) = self.turn.begin() else { return };
+        let Some(_turn) = self.turn.begin() else {
+            self.unseen = true;
+            return;
+        };
         for _ in 0..self.queues {
             // SAFETY: the port is this LibOs' own, the queue one of its, and there is room for as many.
             let came =
