@@ -28,7 +28,7 @@ fn margay(arguments: &[&str]) -> (Option<i32>, String, String) {
 }
 
 /// Bytes that the kernel's host may hold back for a neighbour whom it is still asking for, as it counts them: with the memory around each
-/// fragment. Its own bound is less than two of the longest answers, and a question that leaves while a carrier has just come is lost, so
+/// fragment. Its own bound is less than three of the longest answers, and a question that leaves while a carrier has just come is lost, so
 /// that it asks again after a second only.
 const HELD_BACK: &str = "16777216";
 

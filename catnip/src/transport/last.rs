@@ -47,13 +47,18 @@ impl Catnip {
         self.reactor.refresh_clock();
         let begun = self.reactor.now();
         while self.reactor.now().saturating_since(begun) < LAST_RESETS_WAIT && self.nic.failed().is_none() {
-            if !self.more && !self.nic.has_news() {
-                // As below.
-                let _ = self.reactor.collect(Some(STUCK_PAUSE), events);
-            }
-            self.reactor.refresh_clock();
-            self.look();
+            self.wait_and_look(events);
         }
+    }
+
+    /// A turn, as soon as there is something to do, or after a moment.
+    fn wait_and_look(&mut self, events: &mut Events) {
+        if !self.more && !self.nic.has_news() {
+            // A sleep that fails is one that is short.
+            let _ = self.reactor.collect(Some(STUCK_PAUSE), events);
+        }
+        self.reactor.refresh_clock();
+        self.look();
     }
 }
 
@@ -77,12 +82,7 @@ impl Drop for Catnip {
         self.nic.flush(begun);
         let mut events = Events::new();
         while self.is_unfinished(begun) {
-            if !self.more && !self.nic.has_news() {
-                // A sleep that fails is one that is short.
-                let _ = self.reactor.collect(Some(STUCK_PAUSE), &mut events);
-            }
-            self.reactor.refresh_clock();
-            self.look();
+            self.wait_and_look(&mut events);
         }
         self.nic.stack.abort_streams(self.reactor.now());
         self.send_the_last(&mut events);
