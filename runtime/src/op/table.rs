@@ -261,13 +261,14 @@ impl Ops {
         core::mem::replace(&mut slot.state, State::Free)
     }
 
-    /// The slot of a token that is open. The fresh one has none.
+    /// The slot of a token that is open. The fresh one has none, and a half-close has a slot whose token nobody holds.
     #[inline]
     pub(super) fn index(&self, qt: Qt) -> Result<u32> {
         match self.slots.get(qt.index()) {
-            Some(slot) if slot.generation == qt.generation() && !matches!(slot.state, State::Free) => {
-                Ok(qt.index() as u32)
-            }
+            Some(slot) if slot.generation == qt.generation() => match slot.state {
+                State::Free | State::Parked(Work::Shutdown) => Err(STALE),
+                _ => Ok(qt.index() as u32),
+            },
             _ => Err(STALE),
         }
     }

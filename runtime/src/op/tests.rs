@@ -457,6 +457,26 @@ impl Model {
     }
 }
 
+/// Its slot is in use, but nobody was given its token: whoever makes that up can neither wait for it nor end it.
+#[test]
+fn the_token_of_a_half_close_is_refused() {
+    let (mut ops, mut fifo) = (Ops::new(LIMIT), List::EMPTY);
+    let qt = ops.park(Qd::new(1, 0), Work::Shutdown, &mut fifo).unwrap();
+    let set = ops.open_set();
+    let refused = [
+        ops.take(qt).map(drop),
+        ops.parked(qt).map(drop),
+        ops.cancel(qt, &mut fifo, CANCELED).map(drop),
+        ops.freshen(qt).map(drop),
+        ops.ask(&[qt]),
+        ops.add_to_set(set, qt),
+    ];
+    for error in refused.map(Result::unwrap_err) {
+        assert_eq!(error.errno(), Errno::INVAL);
+    }
+    assert!(matches!(ops.first(fifo), Some(Work::Shutdown)));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
