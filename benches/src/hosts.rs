@@ -60,9 +60,7 @@ impl Host {
     /// The stack takes in what its device has.
     #[inline]
     pub fn receive(&mut self, now: Time) {
-        for data in self.came.drain(..) {
-            self.stack.receive(Frame::from(Sga::from(data)), now);
-        }
+        self.stack.receive_burst(self.came.drain(..).map(|data| Frame::from(Sga::from(data))), now);
     }
 
     /// Does what time asks for.

@@ -146,9 +146,7 @@ impl Nic {
         if self.failed.is_none() {
             let looked = self.device.rx(&mut self.incoming);
             more = self.incoming.len() == BURST_FRAMES_MAX;
-            while let Some(frame) = self.incoming.pop() {
-                self.stack.receive(frame, now);
-            }
+            self.stack.receive_burst(core::iter::from_fn(|| self.incoming.pop()), now);
             self.note(looked);
         }
         self.flush(now) || more

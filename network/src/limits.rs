@@ -173,6 +173,10 @@ pub const SIM_FRAMES_AT_ONCE: u32 = 100_000;
 
 // TCP's received data (`tcp::receive`).
 
+/// Segments of one connection, come in one burst, that are acknowledged and told of together: as many as a sender's slow start
+/// counts of one ACK (RFC 9406 section 4.2, L), so that none is slower for it.
+pub const TCP_ROW_MAX: u32 = 8;
+
 /// Ranges of one connection's stream that wait for what is missing in front of them; what would begin one more is dropped and
 /// comes again.
 pub const TCP_RANGES_MAX: usize = 1024;

@@ -85,6 +85,17 @@ impl Stack {
         }
     }
 
+    /// Takes in frames that came together. As [`receive`](Self::receive) of each, but that the segments of one connection that stand behind one
+    /// another there, and are in order, are answered and told of once.
+    #[inline]
+    pub fn receive_burst(&mut self, frames: impl Iterator<Item = Frame>, now: Time) {
+        self.begin_row();
+        for frame in frames {
+            self.receive(frame, now);
+        }
+        self.end_row(now);
+    }
+
     /// Takes in a frame the long way.
     #[inline(never)]
     fn receive_frame(&mut self, frame: Frame, now: Time) {
@@ -132,6 +143,7 @@ impl Stack {
                 self.receive_ip(data, came, ether_type == EtherType::IPV4, now);
             }
             EtherType::ARP => {
+                self.settle_row(now);
                 message::trim_front(&mut data, len);
                 self.receive_arp(&data, now);
             }
@@ -186,6 +198,10 @@ impl Stack {
                 Some(whole) => packet = whole,
                 None => return,
             }
+        }
+        if packet.protocol != Protocol::TCP {
+            // What it says may concern the connection whose segments came before.
+            self.settle_row(now);
         }
         match packet.protocol {
             Protocol::UDP => self.receive_udp(packet, now),
@@ -264,6 +280,10 @@ impl Stack {
             if ipv6::extension::is_extension(packet.protocol) && !walk_on(&mut packet) {
                 return self.counters.drop(Reason::Ipv6);
             }
+        }
+        if packet.protocol != Protocol::TCP {
+            // What it says may concern the connection whose segments came before.
+            self.settle_row(now);
         }
         match packet.protocol {
             Protocol::UDP => self.receive_udp(packet, now),

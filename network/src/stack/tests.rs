@@ -10,6 +10,7 @@ mod input;
 mod leases;
 mod ports;
 mod redirects;
+mod rows;
 mod segments;
 mod sources;
 mod streams;

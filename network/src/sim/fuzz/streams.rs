@@ -235,14 +235,21 @@ impl World {
         }
     }
 
-    /// Carries what a stack has to send; `how` says what becomes of the first frame.
+    fn give_together(&mut self, to: usize, frames: &[Vec<u8>]) {
+        let Side { stack, pools, .. } = &mut self.sides[to];
+        let frames = frames.iter().filter_map(|bytes| pools.alloc_copy(bytes).ok());
+        stack.receive_burst(frames.map(|data| Sga::from(data).into()), self.now);
+    }
+
+    /// Carries what a stack has to send; `how` says what becomes of the first frame, and whether all come in one burst.
     fn carry(&mut self, from: usize, how: u8) {
         let mut first = true;
+        let mut burst = Vec::new();
         while let Some(mut bytes) = self.transmit(from) {
             if core::mem::take(&mut first) {
                 match how % 6 {
                     0 => continue,
-                    1 => self.give(1 - from, &bytes),
+                    1 => burst.push(bytes.clone()),
                     2 if self.held.len() < HELD_MAX => {
                         self.held.push((1 - from, bytes));
                         continue;
@@ -256,7 +263,12 @@ impl World {
                     _ => {}
                 }
             }
-            self.give(1 - from, &bytes);
+            burst.push(bytes);
+        }
+        if how < 128 {
+            self.give_together(1 - from, &burst);
+        } else {
+            burst.iter().for_each(|bytes| self.give(1 - from, bytes));
         }
         self.turn();
     }

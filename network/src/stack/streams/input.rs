@@ -91,7 +91,13 @@ impl Stack {
             segment.flags = Flags(segment.flags.0 & !(Flags::FIN | Flags::PSH).0);
             self.counters.drop(Reason::ReceiveFull);
         }
+        let buffers = segment.payload.segments() as u32;
         let verdict = open.connection.receive(&mut segment, &mut Env { challenges }, now);
+        if verdict == Verdict::Fine && open.connection.is_in_order() {
+            open.held += buffers;
+            *held += buffers as usize;
+            return self.settle_later(index, now);
+        }
         match verdict {
             Verdict::Fine => {}
             Verdict::Dropped(reason) => self.counters.drop(reason),

@@ -25,6 +25,7 @@ mod output;
 mod passive;
 mod ports;
 mod quick;
+mod row;
 mod socket;
 mod timers;
 
@@ -54,6 +55,7 @@ pub(super) use errors::Quoted;
 use listeners::Listeners;
 use ports::Ports;
 use quick::Recents;
+use row::Row;
 use socket::{Kind, Stream};
 
 /// Bytes of a packet that are not payload, of IPv6 and TCP with timestamps: fewer than the smallest MTU has.
@@ -135,6 +137,7 @@ pub(super) struct Streams {
     pushed: usize,
     /// A push waits though its connection has less than its share.
     refuses: bool,
+    row: Row,
     push_max: usize,
     take_max: usize,
     hold_max: usize,
@@ -171,6 +174,7 @@ impl Streams {
             held: 0,
             pushed: 0,
             refuses: false,
+            row: Row::Never,
             push_max: buffers / STREAMS_PUSH_SHARE,
             take_max,
             hold_max: buffers / 8 * STREAMS_HOLD_EIGHTHS,

@@ -123,12 +123,15 @@ impl Stack {
             drop(frame);
             None
         } else {
+            // Until it is settled: what is held stays true within a row.
+            open.held += 1;
+            streams.held += 1;
             // The frame has that many bytes, and perhaps padding behind them.
             let _ = frame.narrow(HEADERS, len);
             Some(frame)
         };
         open.connection.take_plain(&header, payload, now);
-        self.settle(index, now);
+        self.settle_later(index, now);
         None
     }
 

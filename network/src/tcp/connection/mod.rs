@@ -288,6 +288,14 @@ impl Connection {
         matches!(&self.phase, Phase::Open(open) if open.is_sent_to())
     }
 
+    /// Whether it is as an ordinary segment in order leaves it: nothing is owed to the peer but an acknowledgment, which can wait for
+    /// that of the next such segment.
+    #[inline]
+    #[must_use]
+    pub fn is_in_order(&self) -> bool {
+        matches!(&self.phase, Phase::Open(open) if open.is_in_order())
+    }
+
     /// How many buffers what was pushed and is not acknowledged holds.
     #[inline]
     #[must_use]

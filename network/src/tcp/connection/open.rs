@@ -192,6 +192,17 @@ impl Open {
         self.recovery.next() + u32::from(self.timers.probes.last < Time::MAX)
     }
 
+    /// See [`Connection::is_in_order`](super::Connection::is_in_order).
+    #[inline]
+    pub fn is_in_order(&self) -> bool {
+        self.state == State::Established
+            && self.due.is_nothing()
+            && !self.receiver.has_sack()
+            && self.recovery.is_calm()
+            && self.ecn.is_quiet()
+            && self.orphan.is_none()
+    }
+
     /// Whether something waits to be sent for the first time, the FIN included.
     #[inline]
     pub fn has_unsent(&self) -> bool {
