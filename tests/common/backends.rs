@@ -226,6 +226,8 @@ pub const CATNIP_VHOST_CLIENT_V6: Backend = Backend { ports: Ports::VhostClient,
 /// A server on the kernel's sockets, whose clients are on our own stack, IPv4.
 pub const KERNEL_SERVER_V4: Backend = Backend {
     carrier: Carrier::Mixed(Role::Server, Wire::Packet),
+    // Of this network, but nobody's: no kernel can be kept from answering.
+    silent: Some(IpAddr::V4(Ipv4Addr::new(10, 11, 0, 99))),
     narrow: |config, bytes| {
         (CATNIP_PACKET_V4.narrow)(config, bytes);
         (CATNAP_V4.narrow)(config, bytes);
@@ -240,6 +242,7 @@ pub const KERNEL_SERVER_V4: Backend = Backend {
 /// The same over IPv6.
 pub const KERNEL_SERVER_V6: Backend = Backend {
     carrier: Carrier::Mixed(Role::Server, Wire::Packet),
+    silent: Some(IpAddr::V6(Ipv6Addr::new(0xfd11, 0, 0, 0, 0, 0, 0, 0x99))),
     narrow: KERNEL_SERVER_V4.narrow,
     give_up: KERNEL_SERVER_V4.give_up,
     ..CATNIP_PACKET_V6

@@ -203,14 +203,14 @@ suite! {
     {
         connecting: either_first begun_while_connecting closed_before_or_after_accept both_close_at_once;
         backlog: a_full_backlog_waits a_full_backlog_times_out closed_with_a_backlog;
-        ends: half_close_by_the_server half_close_by_the_client the_end_comes_last the_peer_has_closed no_linger linger_zero libos_dropped libos_dropped_under_a_flood;
+        ends: half_close_by_the_server half_close_by_the_client the_end_comes_last the_peer_has_closed no_linger linger_zero linger_until_it_is_read libos_dropped libos_dropped_under_a_flood;
         transfer: every_length_and_segments pop_sizes pop_before_push ping_pong thousands_outstanding many_connections_at_once
             more_than_the_ring_before_the_end;
         many: at_once one_after_another any_one_of_many idle;
         cancel: connects pops a_push_half_way against_a_busy_peer;
         waits: wait_any_gives_the_oldest wait_next_n_gives_the_oldest a_flood_does_not_starve_accept;
-        sleeping: sleepers_are_woken readiness;
-        datagrams: boundaries wildcard_server;
+        sleeping: timeouts sleepers_are_woken readiness;
+        datagrams: boundaries reply_to_the_sender wildcard_server;
         losses: order_of_each_sender the_server_comes_back hundreds_of_peers;
     } on
     kernel_server_v4 = KERNEL_SERVER_V4;
