@@ -198,25 +198,49 @@ suite! {
     catnip_vhost_client_v6 = CATNIP_VHOST_CLIENT_V6;
 }
 
-// The kernel at one end and our own stack at the other, each as client and as server: what takes two processes of which none dies.
+// The kernel at one end and our own stack at the other, each as client and as server: what has two hosts of which none dies. Not
+// `drops_are_counted`: a kernel keeps no order between what waits for a neighbour and what comes when it was found.
 suite! {
     {
-        connecting: either_first begun_while_connecting closed_before_or_after_accept both_close_at_once;
-        backlog: a_full_backlog_waits a_full_backlog_times_out closed_with_a_backlog;
-        ends: half_close_by_the_server half_close_by_the_client the_end_comes_last the_peer_has_closed no_linger linger_zero linger_until_it_is_read libos_dropped libos_dropped_under_a_flood;
+        arguments: messages stale_tokens;
+        connecting: either_first begun_while_connecting refused closed_before_or_after_accept both_close_at_once;
+        backlog: a_full_backlog_waits a_full_backlog_times_out a_full_backlog_refuses closed_with_a_backlog;
+        ends: half_close_by_the_server half_close_by_the_client shut_for_reading shut_both_ways the_end_comes_last
+            pops_behind_the_end the_peer_has_closed double_close no_linger linger_zero linger_until_it_is_read linger_runs_out libos_dropped libos_dropped_under_a_flood;
         transfer: every_length_and_segments pop_sizes pop_before_push ping_pong thousands_outstanding many_connections_at_once
-            more_than_the_ring_before_the_end;
+            without_a_copy what_was_popped_stays more_than_the_ring_before_the_end;
         many: at_once one_after_another any_one_of_many idle;
-        cancel: connects pops a_push_half_way against_a_busy_peer;
-        waits: wait_any_gives_the_oldest wait_next_n_gives_the_oldest a_flood_does_not_starve_accept;
-        sleeping: timeouts sleepers_are_woken readiness;
-        datagrams: boundaries reply_to_the_sender wildcard_server;
-        losses: order_of_each_sender the_server_comes_back hundreds_of_peers;
+        cancel: accepts connects pops pushes a_push_half_way a_close too_late thousands_of_pops_given_up against_a_busy_peer;
+        waits: wait_any_gives_the_oldest wait_next_n_gives_the_oldest wait_sets_give_the_oldest_of_their_own
+            a_busy_socket_starves_nobody a_busy_pipe_starves_nobody a_flood_does_not_starve_accept
+            each_token_its_own_completion one_set_for_everything;
+        sleeping: timeouts sleepers_are_woken woken_by_another_thread readiness;
+        options: inherited_on_accept small_buffers;
+        datagrams: boundaries errors reply_to_the_sender wildcard_server connected_filter connected_both_ways sized_pops
+            pops_wait;
+        losses: order_of_each_sender to_nobody the_server_comes_back a_killed_peer hundreds_of_peers;
     } on
     kernel_server_v4 = KERNEL_SERVER_V4;
     kernel_server_v6 = KERNEL_SERVER_V6;
     kernel_client_v4 = KERNEL_CLIENT_V4;
     kernel_client_v6 = KERNEL_CLIENT_V6;
+}
+
+// The kernel ends the connections of a process that is killed, and our own stack hears of it.
+suite! {
+    {
+        death: of_the_server of_a_server_that_is_called;
+    } on
+    death_of_a_kernel_server_v4 = KERNEL_SERVER_V4;
+    death_of_a_kernel_server_v6 = KERNEL_SERVER_V6;
+}
+
+suite! {
+    {
+        death: of_the_client of_clients_in_the_backlog;
+    } on
+    death_of_a_kernel_client_v4 = KERNEL_CLIENT_V4;
+    death_of_a_kernel_client_v6 = KERNEL_CLIENT_V6;
 }
 
 // The same over further wires: what depends on how frames come and go. Not `pop_sizes`: of frames that passed an XDP program, the small
