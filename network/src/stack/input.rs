@@ -88,12 +88,14 @@ impl Stack {
     /// Takes in frames that came together. As [`receive`](Self::receive) of each, but that the segments of one connection that stand behind one
     /// another there, and are in order, are answered and told of once.
     #[inline]
-    pub fn receive_burst(&mut self, frames: impl Iterator<Item = Frame>, now: Time) {
-        self.begin_row();
-        for frame in frames {
+    pub fn receive_burst(&mut self, mut frames: impl Iterator<Item = Frame>, now: Time) {
+        let mut next = frames.next();
+        while let Some(frame) = next {
+            next = frames.next();
+            self.row_goes_on(next.is_some());
             self.receive(frame, now);
         }
-        self.end_row(now);
+        self.settle_row(now);
     }
 
     /// Takes in a frame the long way.

@@ -77,7 +77,8 @@ impl Stack {
     /// A segment for a connection.
     #[inline]
     pub(super) fn receive_at(&mut self, index: u32, mut segment: Incoming, now: Time) {
-        let super::Streams { slab, challenges, held, take_max, hold_max, .. } = &mut self.streams;
+        let super::Streams { slab, challenges, held, row, take_max, hold_max, .. } = &mut self.streams;
+        let held = &(*held + row.buffers as usize);
         let Some(Kind::Open(open)) = slab.at_mut(index).map(|stream| &mut stream.kind) else { return };
         if held >= take_max
             && !segment.payload.has_no_segment()
@@ -94,9 +95,7 @@ impl Stack {
         let buffers = segment.payload.segments() as u32;
         let verdict = open.connection.receive(&mut segment, &mut Env { challenges }, now);
         if verdict == Verdict::Fine && open.connection.is_in_order() {
-            open.held += buffers;
-            *held += buffers as usize;
-            return self.settle_later(index, now);
+            return self.settle_later(index, buffers, now);
         }
         match verdict {
             Verdict::Fine => {}

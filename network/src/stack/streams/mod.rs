@@ -174,7 +174,7 @@ impl Streams {
             held: 0,
             pushed: 0,
             refuses: false,
-            row: Row::Never,
+            row: Row::NONE,
             push_max: buffers / STREAMS_PUSH_SHARE,
             take_max,
             hold_max: buffers / 8 * STREAMS_HOLD_EIGHTHS,

@@ -114,7 +114,9 @@ impl Stack {
             return Some(frame);
         };
         // With too much held, some segments are not taken: the long way knows which.
-        if streams.held >= streams.take_max || !open.connection.expects(&header, len as u32) {
+        if streams.held + streams.row.buffers as usize >= streams.take_max
+            || !open.connection.expects(&header, len as u32)
+        {
             return Some(frame);
         }
         self.counters.segments_received += 1;
@@ -123,15 +125,12 @@ impl Stack {
             drop(frame);
             None
         } else {
-            // Until it is settled: what is held stays true within a row.
-            open.held += 1;
-            streams.held += 1;
             // The frame has that many bytes, and perhaps padding behind them.
             let _ = frame.narrow(HEADERS, len);
             Some(frame)
         };
         open.connection.take_plain(&header, payload, now);
-        self.settle_later(index, now);
+        self.settle_later(index, u32::from(len > 0), now);
         None
     }
 

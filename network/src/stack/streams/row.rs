@@ -11,65 +11,65 @@ use runtime::time::Time;
 use crate::limits::TCP_ROW_MAX;
 use crate::stack::Stack;
 
+/// The index of no connection.
+const NOBODY: u32 = u32::MAX;
+
 /// The connection whose segments are taken in at the moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Row {
-    /// No burst: what follows from a segment follows at once.
-    #[default]
-    Never,
-    /// A burst, of which nothing is left to be done.
-    Nobody,
-    /// Of this one, so many segments.
-    Of(u32, u32),
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Row {
+    /// Whether another frame of the burst comes behind this one; else what follows from a segment follows at once.
+    goes_on: bool,
+    /// The connection, or [`NOBODY`].
+    index: u32,
+    segments: u32,
+    /// Buffers that they have brought, which are not among those held yet.
+    pub buffers: u32,
+}
+
+impl Row {
+    pub const NONE: Self = Self { goes_on: false, index: NOBODY, segments: 0, buffers: 0 };
 }
 
 impl Stack {
-    /// A burst begins.
+    /// Whether there is another frame behind the one that is taken in next.
     #[inline]
-    pub(in crate::stack) fn begin_row(&mut self) {
-        self.streams.row = Row::Nobody;
-    }
-
-    /// It has ended.
-    #[inline]
-    pub(in crate::stack) fn end_row(&mut self, now: Time) {
-        self.settle_row(now);
-        self.streams.row = Row::Never;
+    pub(in crate::stack) fn row_goes_on(&mut self, goes_on: bool) {
+        self.streams.row.goes_on = goes_on;
     }
 
     /// What follows from the segments up to here follows now.
     #[inline]
     pub(in crate::stack) fn settle_row(&mut self, now: Time) {
-        if let Row::Of(index, _) = self.streams.row {
-            self.streams.row = Row::Nobody;
+        let row = &mut self.streams.row;
+        let index = core::mem::replace(&mut row.index, NOBODY);
+        if index != NOBODY {
+            (row.segments, row.buffers) = (0, 0);
             self.settle(index, now);
         }
     }
 
-    /// A connection has taken a segment with which a row may go on.
+    /// A connection has taken a segment with which a row may go on, and so many buffers with it.
     #[inline(always)]
-    pub(super) fn settle_later(&mut self, index: u32, now: Time) {
-        match self.streams.row {
-            Row::Never => self.settle(index, now),
-            Row::Of(of, segments) if of == index && segments + 1 < TCP_ROW_MAX => {
-                self.streams.row = Row::Of(index, segments + 1);
-            }
-            row => self.settle_other(row, index, now),
+    pub(super) fn settle_later(&mut self, index: u32, buffers: u32, now: Time) {
+        let row = &self.streams.row;
+        if row.goes_on || row.index != NOBODY {
+            self.lengthen_row(index, buffers, now);
+        } else {
+            self.settle(index, now);
         }
     }
 
-    /// The row is full, or is one of another connection.
     #[inline(never)]
-    fn settle_other(&mut self, row: Row, index: u32, now: Time) {
-        match row {
-            Row::Of(of, _) if of == index => {
-                self.streams.row = Row::Nobody;
-                self.settle(index, now);
-            }
-            _ => {
-                self.settle_row(now);
-                self.streams.row = Row::Of(index, 1);
-            }
+    fn lengthen_row(&mut self, index: u32, buffers: u32, now: Time) {
+        if self.streams.row.index != index {
+            self.settle_row(now);
+        }
+        let row = &mut self.streams.row;
+        row.index = index;
+        row.segments += 1;
+        row.buffers += buffers;
+        if row.segments >= TCP_ROW_MAX || !row.goes_on {
+            self.settle_row(now);
         }
     }
 }
