@@ -146,7 +146,7 @@ impl Nic {
         if self.failed.is_none() {
             let looked = self.device.rx(&mut self.incoming);
             more = self.incoming.len() == BURST_FRAMES_MAX;
-            self.stack.receive_burst(core::iter::from_fn(|| self.incoming.pop()), now);
+            self.stack.receive_burst(self.incoming.drain(), now);
             self.note(looked);
         }
         self.flush(now) || more

@@ -133,6 +133,12 @@ impl Burst {
         self.0.pop_front()
     }
 
+    /// Takes all, first to last.
+    #[inline]
+    pub fn drain(&mut self) -> impl ExactSizeIterator<Item = Frame> {
+        self.0.drain(..)
+    }
+
     /// Puts one back in front: a device that could not send it after all. There is room, since it came from here.
     #[inline]
     pub fn put_back(&mut self, frame: Frame) {

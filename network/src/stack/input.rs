@@ -87,14 +87,15 @@ impl Stack {
 
     /// Takes in frames that came together. As [`receive`](Self::receive) of each, but that the segments of one connection that stand behind one
     /// another there, and are in order, are answered and told of once.
-    #[inline]
-    pub fn receive_burst(&mut self, mut frames: impl Iterator<Item = Frame>, now: Time) {
-        let mut next = frames.next();
-        while let Some(frame) = next {
-            next = frames.next();
-            self.row_goes_on(next.is_some());
+    #[inline(always)]
+    pub fn receive_burst(&mut self, frames: impl ExactSizeIterator<Item = Frame>, now: Time) {
+        let mut behind = frames.len();
+        for frame in frames {
+            behind = behind.saturating_sub(1);
+            self.row_goes_on(behind > 0);
             self.receive(frame, now);
         }
+        self.row_goes_on(false);
         self.settle_row(now);
     }
 

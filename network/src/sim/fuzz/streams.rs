@@ -237,8 +237,8 @@ impl World {
 
     fn give_together(&mut self, to: usize, frames: &[Vec<u8>]) {
         let Side { stack, pools, .. } = &mut self.sides[to];
-        let frames = frames.iter().filter_map(|bytes| pools.alloc_copy(bytes).ok());
-        stack.receive_burst(frames.map(|data| Sga::from(data).into()), self.now);
+        let frames: Vec<_> = frames.iter().filter_map(|bytes| pools.alloc_copy(bytes).ok()).collect();
+        stack.receive_burst(frames.into_iter().map(|data| Sga::from(data).into()), self.now);
     }
 
     /// Carries what a stack has to send; `how` says what becomes of the first frame, and whether all come in one burst.
