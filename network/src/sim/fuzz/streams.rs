@@ -268,7 +268,9 @@ impl World {
         if how < 128 {
             self.give_together(1 - from, &burst);
         } else {
-            burst.iter().for_each(|bytes| self.give(1 - from, bytes));
+            for bytes in &burst {
+                self.give(1 - from, bytes);
+            }
         }
         self.turn();
     }
