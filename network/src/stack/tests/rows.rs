@@ -5,6 +5,7 @@ use super::*;
 use crate::limits::TCP_ROW_MAX;
 use crate::stack::StreamId;
 use crate::wire::{Ecn, ethernet, ipv4, ipv6, tcp};
+use runtime::socket::SocketOption;
 
 /// Bytes of a full segment with timestamps.
 const FULL: usize = 1448;
@@ -39,6 +40,14 @@ impl Wire {
         self.woken(1);
     }
 
+    /// A connection to a listener of the far side, with open windows.
+    fn warm(to: &str) -> (Self, StreamId, StreamId) {
+        let mut wire = Self::pair();
+        let (near, far, _) = wire.connect(to);
+        wire.warm_up(near, far);
+        (wire, near, far)
+    }
+
     /// So many full ones, which leave the near side then.
     fn full_segments(&mut self, near: StreamId, segments: usize) -> Vec<Frame> {
         self.push(0, near, &pattern(segments * self.stacks[0].stream_info(near, self.now).unwrap().mss as usize));
@@ -59,9 +68,7 @@ fn answer(frame: &Frame) -> (u32, tcp::Flags) {
 #[test]
 fn a_row_is_acknowledged_and_told_of_once() {
     for to in ["10.0.0.2:80", "[fd00::2]:80"] {
-        let mut wire = Wire::pair();
-        let (near, far, _) = wire.connect(to);
-        wire.warm_up(near, far);
+        let (mut wire, near, far) = Wire::warm(to);
         let frames = wire.full_segments(near, 2 * ROW + 4);
         let held = wire.stacks[1].stream_counts();
         wire.burst(1, frames);
@@ -76,9 +83,7 @@ fn a_row_is_acknowledged_and_told_of_once() {
 /// RFC 9293 section 3.8.6.3: one by one, every second full segment is acknowledged.
 #[test]
 fn one_by_one_every_second_is_acknowledged() {
-    let mut wire = Wire::pair();
-    let (near, far, _) = wire.connect("10.0.0.2:80");
-    wire.warm_up(near, far);
+    let (mut wire, near, _) = Wire::warm("10.0.0.2:80");
     for frame in wire.full_segments(near, ROW) {
         wire.burst(1, vec![frame]);
     }
@@ -108,9 +113,7 @@ fn acknowledgments_in_a_row_let_out_what_waits() {
 /// RFC 5681 section 4.2: what comes behind a hole, and what fills it, is told at once; so is what came in order before.
 #[test]
 fn a_hole_ends_a_row() {
-    let mut wire = Wire::pair();
-    let (near, far, _) = wire.connect("10.0.0.2:80");
-    wire.warm_up(near, far);
+    let (mut wire, near, far) = Wire::warm("10.0.0.2:80");
     let mut frames = wire.full_segments(near, 7);
     let missing = frames.remove(3);
     frames.push(missing);
@@ -144,9 +147,7 @@ fn connections_that_take_turns_are_told_each() {
 
 #[test]
 fn an_end_behind_a_row_is_told_with_it() {
-    let mut wire = Wire::pair();
-    let (near, far, _) = wire.connect("10.0.0.2:80");
-    wire.warm_up(near, far);
+    let (mut wire, near, far) = Wire::warm("10.0.0.2:80");
     let mut frames = wire.full_segments(near, 3);
     wire.shut(0, near);
     frames.extend(wire.take_frames(0));
@@ -163,6 +164,26 @@ fn an_end_behind_a_row_is_told_with_it() {
     wire.close(0, near);
     wire.run(Duration::from_mins(2));
     wire.assert_all_back();
+}
+
+/// The connection goes while its row has not ended, and its place in the tables with it, which a new one may take in the same burst.
+#[test]
+fn a_reset_behind_a_row_is_told_at_once() {
+    let (mut wire, near, far) = Wire::warm("10.0.0.2:80");
+    let mut frames = wire.full_segments(near, 3);
+    wire.stacks[0].stream_set_option(near, SocketOption::Linger(Some(Duration::ZERO))).unwrap();
+    wire.close(0, near);
+    wire.call(0, "10.0.0.2:80");
+    frames.extend(wire.take_frames(0));
+    assert_eq!(frames.len(), 5, "data, the reset and a handshake");
+    wire.burst(1, frames);
+    assert_eq!(wire.woken(1), [far]);
+    // What had come in order can be popped still.
+    assert_eq!(wire.pop(1, far), pattern(3 * FULL));
+    assert_eq!(errno(wire.stacks[1].stream_pop(far, None, wire.now)), Errno::CONNRESET);
+    wire.close(1, far);
+    let answers = wire.take_frames(1);
+    assert!(answers.iter().any(|frame| answer(frame).1.contains(tcp::Flags::SYN)), "{answers:?}");
 }
 
 /// RFC 8257 section 3.2: where marks begin and end is told by acknowledgments of their own.
