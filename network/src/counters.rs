@@ -99,6 +99,10 @@ pub struct Counters {
     pub cookies_sent: u64,
     /// Cookies that came back and were right.
     pub cookies_received: u64,
+    /// SYNs of ours whose data were acknowledged with them (RFC 7413).
+    pub fast_opens_sent: u64,
+    /// SYNs whose data were taken with them.
+    pub fast_opens_received: u64,
     /// RSTs: for segments of no connection, and those that ended one.
     pub resets_sent: u64,
     /// Packets that were cut on their way out.
@@ -168,6 +172,8 @@ impl Default for Counters {
             connected: 0,
             cookies_sent: 0,
             cookies_received: 0,
+            fast_opens_sent: 0,
+            fast_opens_received: 0,
             resets_sent: 0,
             fragmented: 0,
             reassembled: 0,

@@ -234,6 +234,13 @@ pub const RESETS_PER_SECOND: u32 = 10_000;
 pub const CHALLENGES_BURST: u32 = 1000;
 /// The same per second in the long run.
 pub const CHALLENGES_PER_SECOND: u32 = 1000;
+/// Connections of one listener whose data were taken with their SYN, and whose peer has not answered since (RFC 7413 section 5.1);
+/// the others' data come again behind the handshake.
+pub const FAST_OPEN_PENDING_MAX: usize = 256;
+/// Hosts of which is known whether they take data with a SYN; the oldest goes for the next.
+pub const FAST_OPEN_PEERS_MAX: usize = 1024;
+/// How long a host is called plainly to which such a SYN was lost (RFC 7413 section 4.1.3.1).
+pub const FAST_OPEN_AGAIN: Duration = Duration::from_hours(1);
 /// Timers of connections that one poll looks at.
 pub const STREAM_TIMERS_PER_POLL: usize = 1024;
 /// The part of all small buffers that may hold what was pushed on all streams and was not acknowledged, and what has come and was

@@ -89,6 +89,7 @@ catnip:
     fin_wait: 3 s
     completion: acked
     cookies: off
+    fast_open: on
   pcap: /run/user/1/frames.pcapng
   faults: [drop 1%, duplicate 0.5%, reorder 2%, corrupt 0.01%, delay 3ms, seed 9]
 limits:
@@ -256,6 +257,7 @@ fn every_key_arrives_in_its_field() {
                 fin_wait: Duration::from_secs(3),
                 completion: tcp::Completion::Acked,
                 cookies: false,
+                fast_open: true,
             },
             pcap: Some("/run/user/1/frames.pcapng".into()),
             faults: Some(catnip::Faults {
@@ -493,6 +495,7 @@ fn tcp_has_a_section_of_its_own() {
     bad("send_buffer: 2 GiB", &["write 1 GiB"]);
     bad("syn_retries: 256", &["0 to 255"]);
     bad("cookies: yes please", &["on or off"]);
+    bad("fast_open: client", &["on or off"]);
     has(&refused("catnip:\n  tcp: { algorithm: dctcp, ecn: off }\n", 2, 21), &["ecn", "turn `ecn` on"]);
     has(&refused("catnip:\n  tcp: { rto_mim: 1 s }\n", 2, 10), &["in `catnip.tcp`", "did you mean `rto_min`?"]);
     has(&refused("catnip:\n  rto_min: 1 s\n", 2, 3), &["move `rto_min` under `catnip.tcp:`"]);

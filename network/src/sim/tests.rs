@@ -59,6 +59,34 @@ fn the_corpus_of_tcp_holds() {
     assert!(accepted > 5 && popped > 10_000 && resent > 5 && ended > 1, "{accepted} {popped} {resent} {ended}");
 }
 
+/// A connection that is given a cookie, and then steps that connect, push, pop and end.
+fn fast_open_steps(mode: u8, more: u8, steps: &[(u8, bool, [u8; 2])]) -> Vec<u8> {
+    const WIRE: [u8; 8] = [0x0b, 5, 0x8b, 5, 0x0b, 5, 0x8b, 5];
+    let mut bytes = vec![mode, more | 0x80, 0, 0, 0];
+    bytes.extend(WIRE);
+    for &(kind, other, [first, second]) in steps {
+        let side = u8::from(other) << 7;
+        match kind {
+            0..3 => bytes.extend([0, first % 8, second]),
+            3 => bytes.extend([side + 2, first, 0, second]),
+            4..7 => bytes.extend([side + 4, first, 0]),
+            7..10 => bytes.extend([side + 11, first]),
+            10 => bytes.extend([18, first]),
+            11 => bytes.extend([19, 16 + first % 16, second]),
+            12 => bytes.extend([side + [7, 9, 10][usize::from(first % 3)], second]),
+            _ => bytes.extend(WIRE),
+        }
+    }
+    bytes
+}
+
+#[test]
+fn data_come_with_syns() {
+    let connects = [(0, false, [0, 200]), (13, false, [0, 0]), (4, true, [0, 0]), (4, true, [1, 0]), (4, true, [2, 0])];
+    let tally = fuzz::run_tcp(&fast_open_steps(0, 0, &connects.repeat(3)));
+    assert!(tally.early >= 2 && tally.popped > 100, "{tally:?}");
+}
+
 proptest! {
     #[test]
     fn any_steps_of_streams_hold(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
@@ -75,7 +103,7 @@ proptest! {
     ) {
         const WIRE: [u8; 8] = [0x0b, 5, 0x8b, 5, 0x0b, 5, 0x8b, 5];
         // On a wire that forges nothing.
-        let mut bytes = vec![mode & 0xfe, more, 0, 0];
+        let mut bytes = vec![mode & 0xfe, more & 0x7f, 0, 0];
         bytes.extend(WIRE);
         bytes.extend([0x84, 0, 0]);
         for (kind, other, [first, second]) in steps {
@@ -93,6 +121,16 @@ proptest! {
             }
         }
         fuzz::tcp(&bytes);
+    }
+
+    /// Connections whose SYNs have data (RFC 7413), on a wire that loses, doubles and holds back, and whose ends come at any time.
+    #[test]
+    fn steps_of_connections_with_data_on_their_syns_hold(
+        mode: u8,
+        more: u8,
+        steps in prop::collection::vec((0_u8..14, any::<bool>(), any::<[u8; 2]>()), 20..200),
+    ) {
+        fuzz::tcp(&fast_open_steps(mode & 0xfe, more, &steps));
     }
 
     #[test]

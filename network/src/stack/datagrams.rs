@@ -52,7 +52,7 @@ impl Stack {
             self.sockets.remember(&flow, index, self.epoch);
         }
         message::truncate(&mut packet.data, packet.at + len);
-        message::trim_front(&mut packet.data, packet.at + udp::HEADER);
+        packet.data.trim_front(packet.at + udp::HEADER);
         let datagram = Datagram {
             from: SocketAddr::new(packet.source, header.source),
             hops: packet.hops,
@@ -86,7 +86,7 @@ impl Stack {
     /// One for a group or for everybody: each socket that is to have it gets a view of it.
     fn receive_for_many(&mut self, mut packet: Packet, flow: &Flow, len: usize) {
         message::truncate(&mut packet.data, packet.at + len);
-        message::trim_front(&mut packet.data, packet.at + udp::HEADER);
+        packet.data.trim_front(packet.at + udp::HEADER);
         let mut found = core::mem::take(&mut self.hearers);
         found.clear();
         self.sockets.find_many(flow, self.addresses.iter().map(|here| here.prefix.address()), &mut found);

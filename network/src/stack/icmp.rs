@@ -168,7 +168,7 @@ impl Stack {
         }
         let Packet { source, destination, mut data, at, .. } = packet;
         let Ok(path) = self.route(source, Some(destination)) else { return self.counters.drop(Reason::NoRoute) };
-        message::trim_front(&mut data, at + icmpv4::HEADER);
+        data.trim_front(at + icmpv4::HEADER);
         let how = How { hops: self.hops_to(source), head };
         if !self.has_room() {
             return self.counters.drop(Reason::OutputFull);
@@ -187,7 +187,7 @@ impl Stack {
         let Some(index) = self.sockets.find(&Flow { local, address: source, port: 0 }) else {
             return self.counters.drop(Reason::NoEcho);
         };
-        message::trim_front(&mut data, at + icmpv4::HEADER);
+        data.trim_front(at + icmpv4::HEADER);
         let len = len.saturating_sub(icmpv4::HEADER) as u32;
         self.deliver(index, Datagram { from: SocketAddr::new(source, 0), hops, sequence, data, len });
     }

@@ -142,12 +142,12 @@ impl Stack {
         let came = Came { to_many, verified, looped: false, segment };
         match ether_type {
             EtherType::IPV4 | EtherType::IPV6 => {
-                message::trim_front(&mut data, len);
+                data.trim_front(len);
                 self.receive_ip(data, came, ether_type == EtherType::IPV4, now);
             }
             EtherType::ARP => {
                 self.settle_row(now);
-                message::trim_front(&mut data, len);
+                data.trim_front(len);
                 self.receive_arp(&data, now);
             }
             _ => self.counters.drop(Reason::EtherType),

@@ -13,22 +13,6 @@ pub fn front(message: &Sga) -> &[u8] {
     message.iter().next().map_or(&[], |first| first)
 }
 
-/// Takes the first `n` bytes off, or all if there are fewer.
-#[inline]
-pub fn trim_front(message: &mut Sga, mut n: usize) {
-    while let Some(mut first) = message.pop_front() {
-        let here = n.min(first.len());
-        // No more than it has.
-        let _ = first.trim_front(here);
-        n -= here;
-        if n == 0 {
-            // There was one segment more a moment ago.
-            let _ = message.push_front(first);
-            return;
-        }
-    }
-}
-
 /// Shortens to `len` bytes; nothing if there are no more.
 #[inline]
 pub fn truncate(message: &mut Sga, len: usize) {
@@ -102,7 +86,7 @@ pub fn gather(message: &mut Sga, n: usize, pools: &Pools) -> Result<()> {
         if let Some(bytes) = head.get_mut() {
             message.copy_to_slice(bytes);
         }
-        trim_front(message, n);
+        message.trim_front(n);
         message.push_front(head)?;
     }
     Ok(())
@@ -184,7 +168,7 @@ mod tests {
             for n in 0..=10 {
                 let all = b"abcdefghi";
                 let mut trimmed = message(&pools, pieces);
-                trim_front(&mut trimmed, n);
+                trimmed.trim_front(n);
                 assert_eq!(trimmed.to_vec(), all[n.min(9)..]);
                 let mut short = message(&pools, pieces);
                 truncate(&mut short, n);

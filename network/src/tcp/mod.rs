@@ -10,11 +10,12 @@
 //! ```
 //!
 //! Each folder knows the ones left of it in this list only: [`seq`], [`segment`], [`settings`] · [`rate`], [`pacing`], [`congestion`] ·
-//! [`recovery`] · [`receive`], [`send`] · [`connection`] · [`listen`].
+//! [`fast_open`], [`recovery`] · [`receive`], [`send`] · [`connection`] · [`listen`].
 
 pub mod clock;
 pub mod congestion;
 pub mod connection;
+pub mod fast_open;
 pub mod isn;
 pub mod listen;
 pub mod pacing;

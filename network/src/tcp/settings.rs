@@ -77,6 +77,9 @@ pub struct Settings {
     pub completion: Completion,
     /// Whether SYN cookies are sent when the queue of those that have not answered is full (RFC 4987).
     pub cookies: bool,
+    /// Whether the first push may go with the SYN, and what came with one is taken before its sender has shown that it is there
+    /// (RFC 7413). What a listener gets so can come twice (section 6.1): for requests only that may be repeated.
+    pub fast_open: bool,
 }
 
 impl Default for Settings {
@@ -110,6 +113,7 @@ impl Settings {
         fin_wait: Duration::from_mins(1),
         completion: Completion::Queued,
         cookies: true,
+        fast_open: false,
     };
 
     /// For a network of one building: losses are made good in milliseconds.

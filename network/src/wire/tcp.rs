@@ -10,7 +10,7 @@ use super::checksum::Sum;
 
 pub mod options;
 
-pub use options::{Options, SackBlock, Timestamps};
+pub use options::{Cookie, Options, SackBlock, Timestamps};
 
 /// Bytes of a header without options.
 pub const HEADER: usize = 20;

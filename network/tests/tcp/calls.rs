@@ -76,6 +76,10 @@ impl World {
             }
             "listen" => self.listen(arg(1).map_or(Ok(16), |_| number(arg(1)))?)?,
             "accept" => self.accept(arg(1))?,
+            "connect" if arg(1) == Some("push") => {
+                self.connect(None)?;
+                self.push(&words[1..])?;
+            }
             "connect" => self.connect(arg(1))?,
             "connected" => {
                 let id = self.socket()?;

@@ -16,12 +16,12 @@
 //! A segment: flags (`S F R P E W U`, `.` for ACK, `-` for none), `[ect0] [ect1] [ce]`, FROM:TO in numbers that count from the
 //! sender's SYN (which is 0), `ack N`, `win N` in bytes (unscaled), options in `< >`: `mss N`, `sackOK`, `wscale N`, `ts N ecr N`
 //! (ours count from our first; `*`: any; `last`: the last that the stack sent; `ts` alone: as a clock has it), `sack A:B ..`,
-//! `nop`, `eol`, `raw 1e 04 ..`; `x3`: cut into three; `badsum`. Of what the stack sends, all that stands there must be so; flags
+//! `tfo` (asks for a cookie), `tfo 01 02 ..`, `tfo last` (the last that the stack gave), `tfo *`, `nop`, `eol`, `raw 1e 04 ..`; `x3`: cut into three; `badsum`. Of what the stack sends, all that stands there must be so; flags
 //! and numbers always, PSH only if it stands there, options all or, with `...`, those; without `< >` any but SACK. Payloads are made
 //! by position, and looked at always.
 //!
 //! Calls, each with what must become of it (`pending`, an errno; else it must succeed): `listen [BACKLOG]`, `accept`, `connect`,
-//! `connected`, `push N`, `push again`, `pop N [freely]` (no bound on each), `pop end`, `shutdown`, `close`, `unlisten`, `option NAME
+//! `connect push N` (both before the stack is polled), `connected`, `push N`, `push again`, `pop N [freely]` (no bound on each), `pop end`, `shutdown`, `close`, `unlisten`, `option NAME
 //! VALUE`, `state NAME`, `info FIELD N[..M]`, `icmp WHAT [MTU] SEQ`, `flow N [to PORT]` (another connection from here on), `skip`
 //! (whatever was sent), `count N..M` (segments that were sent, whatever they are), `established [active] [rtt T] [mss N] [sack] [ts] [wscale N] [win N] [ecn]` (a handshake that is not looked
 //! at).

@@ -62,6 +62,7 @@ fn setup(settings: &[Vec<String>]) -> Result<Setup, String> {
             "rack" => tcp.rack = flag()?,
             "no_delay" => tcp.no_delay = flag()?,
             "cookies" => tcp.cookies = flag()?,
+            "fast_open" => tcp.fast_open = flag()?,
             "rto_min" => tcp.rto_min = duration(value)?,
             "rto_max" => tcp.rto_max = duration(value)?,
             "rto_initial" => tcp.rto_initial = duration(value)?,

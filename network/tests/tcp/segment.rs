@@ -21,6 +21,8 @@ pub enum Opt {
     /// Its value and its echo; `None`: any.
     Clock(Option<Value>, Option<Value>),
     Sack(Vec<(u32, u32)>),
+    /// A cookie of Fast Open, empty to ask for one; `None`: the last that came from the stack, or any that comes from it.
+    FastOpen(Option<Vec<u8>>),
     Nop,
     End,
     /// Others by their bytes, kind and length included.
@@ -254,6 +256,11 @@ impl Segment {
     }
 }
 
+/// Bytes, each as two hexadecimal digits.
+fn octets<'a>(words: impl Iterator<Item = &'a str>) -> Result<Vec<u8>, String> {
+    words.map(|byte| u8::from_str_radix(byte, 16).map_err(|_| format!("`{byte}` is no byte"))).collect()
+}
+
 /// `5`, `5..`, `..7`, `5..7`.
 pub fn range(text: &str) -> Result<(u32, u32), String> {
     let end = |text: &str, or| if text.is_empty() { Ok(or) } else { number(text) };
@@ -292,10 +299,9 @@ impl Opt {
                 }
                 Self::Sack(blocks)
             }
-            "raw" => Self::Raw(
-                rest.map(|byte| u8::from_str_radix(byte, 16).map_err(|_| format!("`{byte}` is no byte")))
-                    .collect::<Result<_, _>>()?,
-            ),
+            "tfo" if matches!(words.next(), Some("*" | "last")) => Self::FastOpen(None),
+            "tfo" => Self::FastOpen(Some(octets(rest)?)),
+            "raw" => Self::Raw(octets(rest)?),
             _ => return Err(format!("no option is `{name}`")),
         })
     }
@@ -317,6 +323,10 @@ impl Opt {
                 for (from, to) in blocks {
                     out.extend([from.to_be_bytes(), to.to_be_bytes()].concat());
                 }
+            }
+            Self::FastOpen(cookie) => {
+                let cookie = cookie.as_deref().unwrap_or_default();
+                out.extend([&[34, 2 + cookie.len() as u8], cookie].concat());
             }
             Self::Nop => out.push(1),
             Self::End => out.push(0),
@@ -343,6 +353,7 @@ impl Opt {
                     (2..len).step_by(8).map(|at| Some((word(at)?, word(at + 4)?))).collect::<Option<Vec<_>>>()?,
                 ),
                 (8, 10) => Self::Clock(Some(Value::Is(word(2)?)), Some(Value::Is(word(6)?))),
+                (34, _) => Self::FastOpen(Some(option[2..].to_vec())),
                 _ => Self::Raw(option.to_vec()),
             });
             bytes = behind;
@@ -355,6 +366,7 @@ impl Opt {
             (Self::Clock(value, echo), Self::Clock(is, is_echo)) => {
                 (value.is_none() || value == is) && (echo.is_none() || echo == is_echo)
             }
+            (Self::FastOpen(None), Self::FastOpen(Some(cookie))) => !cookie.is_empty(),
             (wanted, actual) => wanted == actual,
         }
     }
@@ -408,6 +420,11 @@ impl fmt::Display for Opt {
             Self::Sack(blocks) => {
                 f.write_str("sack")?;
                 blocks.iter().try_for_each(|(from, to)| write!(f, " {from}:{to}"))
+            }
+            Self::FastOpen(None) => f.write_str("tfo *"),
+            Self::FastOpen(Some(cookie)) => {
+                f.write_str("tfo")?;
+                cookie.iter().try_for_each(|byte| write!(f, " {byte:02x}"))
             }
             Self::Nop => f.write_str("nop"),
             Self::End => f.write_str("eol"),

@@ -49,6 +49,8 @@ pub struct World {
     pub flow: u16,
     /// What the stack has sent and the script has not seen: when, from whose flow.
     pub output: VecDeque<(Time, u16, Segment)>,
+    /// The last cookie of Fast Open that the stack has sent.
+    cookie: Vec<u8>,
     /// What has happened so far.
     pub transcript: Vec<String>,
 }
@@ -90,6 +92,7 @@ impl World {
             flows: BTreeMap::new(),
             flow: 1,
             output: VecDeque::new(),
+            cookie: vec![],
             transcript: vec![],
         };
         // What a link needs when it comes up is over.
@@ -158,6 +161,7 @@ impl World {
                     flow.last_clock = *value;
                     *value = value.wrapping_sub(first);
                 }
+                Opt::FastOpen(Some(cookie)) => self.cookie.clone_from(cookie),
                 Opt::Sack(blocks) => blocks.iter_mut().for_each(|(from, to)| {
                     (*from, *to) = (from.wrapping_sub(peer_first), to.wrapping_sub(peer_first));
                 }),
@@ -178,7 +182,7 @@ impl World {
             segment.window = None;
         }
         // The stream's first byte has the number behind the SYN.
-        let wanted = bytes(true, segment.seq.wrapping_sub(1), segment.len);
+        let wanted = bytes(true, segment.seq.wrapping_sub(u32::from(!is_syn)), segment.len);
         // A probe may have a byte that was acknowledged long ago, and so any.
         if segment.payload != wanted && segment.len > 1 {
             return Err(format!("the stack sent other bytes than were pushed: {segment}"));
@@ -194,7 +198,7 @@ impl World {
         // Behind a SYN in the same segment the stream begins.
         let at = segment.seq.wrapping_sub(u32::from(!segment.has(SYN)));
         segment.payload = bytes(false, at, segment.len);
-        let peer_port = self.peer_port();
+        let (peer_port, given) = (self.peer_port(), self.cookie.clone());
         let flow = self.flow();
         let first = flow.first.unwrap_or(0);
         segment.seq = segment.seq.wrapping_add(peer_first);
@@ -208,6 +212,7 @@ impl World {
                         _ => flow.last_clock,
                     }));
                 }
+                Opt::FastOpen(cookie) => *cookie = cookie.take().or(Some(given.clone())),
                 Opt::Scale(shift) if segment.flags & SYN != 0 => flow.scales.1 = Some(*shift),
                 Opt::Sack(blocks) => blocks.iter_mut().for_each(|(from, to)| {
                     (*from, *to) = (from.wrapping_add(first), to.wrapping_add(first));

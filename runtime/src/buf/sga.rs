@@ -239,6 +239,32 @@ impl Sga {
         }
         Ok(front)
     }
+
+    /// Takes the first `n` bytes off, or all if there are fewer.
+    ///
+    /// ```
+    /// # use runtime::buf::{Classes, Pools, Sga};
+    /// # let pools = Pools::new(&Classes::default())?;
+    /// let mut message = Sga::from(pools.alloc_copy(b"one ")?);
+    /// message.push_back(pools.alloc_copy(b"two")?)?;
+    /// message.trim_front(5);
+    /// assert_eq!(message.to_vec(), b"wo");
+    /// # Ok::<(), runtime::Error>(())
+    /// ```
+    #[inline]
+    pub fn trim_front(&mut self, mut n: usize) {
+        while let Some(mut first) = self.pop_front() {
+            let here = n.min(first.len());
+            // No more than it has.
+            let _ = first.trim_front(here);
+            n -= here;
+            if n == 0 {
+                // There was one segment more a moment ago.
+                let _ = self.push_front(first);
+                return;
+            }
+        }
+    }
 }
 
 impl Drop for Sga {

@@ -98,6 +98,15 @@ impl<T> Slab<T> {
     }
 
     /// The value that a key was given out for.
+    #[must_use]
+    pub fn get(&self, key: Key) -> Option<&T> {
+        match self.entries.get(key.index as usize)? {
+            Entry { generation, slot: Slot::Used(value) } if *generation == key.generation => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The value that a key was given out for.
     pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
         match self.entries.get_mut(key.index as usize)? {
             Entry { generation, slot: Slot::Used(value) } if *generation == key.generation => Some(value),

@@ -199,6 +199,7 @@ fn streams(tcp: &Settings) -> String {
         fin_wait,
         completion,
         cookies,
+        fast_open,
     } = *tcp;
     let flag = |on: bool| if on { "on" } else { "off" }.to_owned();
     let lines = [
@@ -224,6 +225,7 @@ fn streams(tcp: &Settings) -> String {
         ("fin_wait", duration(fin_wait)),
         ("completion", show_completion(completion).to_owned()),
         ("cookies", flag(cookies)),
+        ("fast_open", flag(fast_open)),
     ];
     let lines: Vec<String> = lines.iter().map(|(key, value)| format!("    {key}: {value}")).collect();
     format!("\n{}", lines.join("\n"))

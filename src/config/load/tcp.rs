@@ -33,6 +33,7 @@ pub struct Tcp {
     fin_wait: Value,
     completion: Value,
     cookies: Value,
+    fast_open: Value,
 }
 
 /// The keys, in the order of the fields.
@@ -60,6 +61,7 @@ pub const KEYS: &[&str] = &[
     "fin_wait",
     "completion",
     "cookies",
+    "fast_open",
 ];
 
 impl Reader<'_> {
@@ -90,6 +92,7 @@ impl Reader<'_> {
             fin_wait,
             completion,
             cookies,
+            fast_open,
         } = given;
         self.set(t, "catnip.tcp.profile", profile, tcp::profile)?;
         self.set(&mut t.algorithm, "catnip.tcp.algorithm", algorithm, tcp::algorithm)?;
@@ -115,6 +118,7 @@ impl Reader<'_> {
         self.set(&mut t.fin_wait, "catnip.tcp.fin_wait", fin_wait, parse::duration)?;
         self.set(&mut t.completion, "catnip.tcp.completion", completion, tcp::completion)?;
         self.set(&mut t.cookies, "catnip.tcp.cookies", cookies, flag)?;
+        self.set(&mut t.fast_open, "catnip.tcp.fast_open", fast_open, flag)?;
         Ok(())
     }
 }

@@ -69,6 +69,7 @@ struct Side {
     listener: StreamId,
     sockets: Vec<Socket>,
     seen: BTreeMap<(u16, u16), Seen>,
+    fast_open: bool,
     last: Vec<u8>,
 }
 
@@ -76,6 +77,8 @@ struct Side {
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::sim) struct Tally {
     pub accepted: u64,
+    /// Of those, the ones whose data came with their SYN.
+    pub early: u64,
     pub popped: u64,
     pub resent: u64,
     pub ended: u64,
@@ -123,12 +126,16 @@ impl World {
             config.addresses = [alloc::format!("10.0.0.{}/24", side + 1).parse().unwrap()].into();
             config.neighbours = [(address(1 - side, 0).ip(), mac(2 - side as u8))].into();
             // One of them speaks what the bytes say, the other all of it or the same.
-            config.tcp = settings(if more & 0x40 != 0 && side == 1 { mode & 2 } else { mode }, more >> (3 * side));
+            config.tcp = Settings {
+                fast_open: more & 0x80 != 0,
+                ..settings(if more & 0x40 != 0 && side == 1 { mode & 2 } else { mode }, more >> (3 * side))
+            };
+            let fast_open = config.tcp.fast_open;
             let mut stack = Stack::new(config, pools.clone(), now).unwrap();
             let listener = stack.stream_socket(Domain::V4).unwrap();
             stack.stream_bind(listener, address(side, PORT)).unwrap();
             stack.stream_listen(listener, 4).unwrap();
-            Side { stack, pools, listener, sockets: Vec::new(), seen: BTreeMap::new(), last: Vec::new() }
+            Side { stack, pools, listener, sockets: Vec::new(), seen: BTreeMap::new(), fast_open, last: Vec::new() }
         });
         Self { hostile: mode & 1 == 1, tally: Tally::default(), now, sides, held: Vec::new() }
     }
@@ -141,7 +148,13 @@ impl World {
                 let id = own.stack.stream_socket(Domain::V4).unwrap();
                 own.stack.stream_connect(id, address(1 - side, PORT), now).unwrap();
                 let port = own.stack.stream_local(id).unwrap().port();
-                own.sockets.push(Socket { id, opener: true, port, pushed: 0, popped: 0, rest: None });
+                let mut socket = Socket { id, opener: true, port, pushed: 0, popped: 0, rest: None };
+                if own.fast_open {
+                    // Before the SYN leaves, so that it can go with it.
+                    let len = usize::from(input.word()) % 3000;
+                    own.push(&mut socket, len, now);
+                }
+                own.sockets.push(socket);
             }
             return;
         }
@@ -156,23 +169,15 @@ impl World {
             return;
         }
         let index = usize::from(input.byte()) % own.sockets.len();
+        if let 1..4 = what {
+            let len = usize::from(input.word()) % if what == 1 { 100 } else { 9000 };
+            let mut socket = own.sockets.swap_remove(index);
+            own.push(&mut socket, len, now);
+            own.sockets.push(socket);
+            return;
+        }
         let socket = &mut own.sockets[index];
         match what {
-            1..4 => {
-                let len = usize::from(input.word()) % if what == 1 { 100 } else { 9000 };
-                if socket.rest.is_none() && len > 0 {
-                    let bytes: Vec<u8> =
-                        (0..len as u64).map(|at| byte(socket.opener, socket.port, socket.pushed + at)).collect();
-                    let Ok(data) = own.pools.alloc_copy(&bytes) else { return };
-                    socket.rest = Some(data.into());
-                    socket.pushed += len as u64;
-                }
-                if let Some(message) = &mut socket.rest
-                    && !own.stack.stream_push(socket.id, message, now).is_pending()
-                {
-                    socket.rest = None;
-                }
-            }
             4..7 => {
                 let most = input.byte();
                 let most = if most == 0 { None } else { Some(usize::from(most) * 16) };
@@ -359,6 +364,7 @@ impl World {
 
     /// Lets go of everything, and waits until nothing can be waited for.
     fn end(mut self) -> Tally {
+        self.tally.early = self.sides.iter().map(|side| side.stack.counters().fast_opens_received).sum();
         for side in &mut self.sides {
             for socket in core::mem::take(&mut side.sockets) {
                 if let Ok(info) = side.stack.stream_info(socket.id, self.now) {
@@ -393,6 +399,22 @@ impl World {
 }
 
 impl Side {
+    /// Pushes the next bytes of a stream, or what is left of the last ones.
+    fn push(&mut self, socket: &mut Socket, len: usize, now: Time) {
+        if socket.rest.is_none() && len > 0 {
+            let bytes: Vec<u8> =
+                (0..len as u64).map(|at| byte(socket.opener, socket.port, socket.pushed + at)).collect();
+            let Ok(data) = self.pools.alloc_copy(&bytes) else { return };
+            socket.rest = Some(data.into());
+            socket.pushed += len as u64;
+        }
+        if let Some(message) = &mut socket.rest
+            && !self.stack.stream_push(socket.id, message, now).is_pending()
+        {
+            socket.rest = None;
+        }
+    }
+
     /// Looks at a segment that the stack sends.
     fn look(&mut self, bytes: &[u8]) {
         let packet = ipv4::View::new(&bytes[ethernet::HEADER..]).unwrap();

@@ -152,6 +152,10 @@ impl Stack {
         let mut connection = Connection::connect(&options.settings(&settings, room), iss, mss, clock, now);
         connection.set_receive_room(room);
         options.apply(&mut connection, now);
+        if settings.fast_open {
+            streams.call_early(&mut connection, flow, now);
+        }
+        let Ok(stream) = streams.get(id) else { return };
         stream.local = flow.local;
         stream.kind = Kind::Open(Open { mtus, ..Open::new(connection, path, flow.remote.1, hash) });
         streams.table.insert(hash, Place::Connection(id.0.index));
@@ -209,7 +213,8 @@ impl Stack {
         let (scarce, full) = (self.streams.held >= self.streams.push_max, self.streams.is_full());
         let open = match self.streams.get(id).map(Self::connection) {
             Ok(Poll::Ready(Ok(open))) => open,
-            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Pending) if scarce => return Poll::Pending,
+            Ok(Poll::Pending) => return self.push_early(id, message, now),
             Ok(Poll::Ready(Err(error))) | Err(error) => return Poll::Ready(Err(error)),
         };
         if scarce

@@ -78,9 +78,13 @@ impl Stack {
 
     /// Ends what listens. Those that wait to be accepted hear a reset; those that are not done yet hear one when they try.
     fn end_listener(&mut self, key: Key, now: Time) {
-        let mine = |answered: &super::Answered| answered.half.listener == key;
         for index in 0..self.streams.half_open.slots() {
-            if self.streams.half_open.at(index).is_some_and(mine) {
+            let streams = &self.streams;
+            let is_vain = streams.half_open.at(index).is_some_and(|answered| {
+                // A connection that was accepted before its peer has answered goes on.
+                answered.half.listener == key && !answered.half.early.is_some_and(|early| streams.is_accepted(early))
+            });
+            if is_vain {
                 self.forget_half_open(index);
             }
         }

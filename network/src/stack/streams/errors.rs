@@ -44,7 +44,11 @@ impl Stack {
     ) -> bool {
         let Some(index) = self.quoted(quoted) else { return false };
         if let Some(open) = self.streams.slab.at_mut(index).and_then(|stream| stream.open()) {
+            let was_early = open.connection.calls_early();
             open.connection.unreachable(error, hard);
+            if was_early {
+                self.avoid_early(index, now);
+            }
         }
         self.settle(index, now);
         true

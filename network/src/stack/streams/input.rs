@@ -47,7 +47,7 @@ impl Stack {
                 return self.counters.drop(Reason::TcpChecksum);
             }
         }
-        message::trim_front(&mut packet.data, packet.at + header_len);
+        packet.data.trim_front(packet.at + header_len);
         let Packet { source, destination, ecn, data, len, .. } = packet;
         // What carries nothing has no segments, so that it is told apart at a glance.
         let data = if len == header_len { Sga::new() } else { data };
@@ -66,6 +66,9 @@ impl Stack {
         match place {
             Some(Place::Connection(index)) => {
                 self.streams.recents.put(&flow, index, self.epoch);
+                if segment.flags.contains(Flags::SYN) {
+                    self.learn_cookie(index, &flow, &segment, now);
+                }
                 self.receive_at(index, segment, now);
             }
             Some(Place::HalfOpen(index)) => self.receive_answer(index, segment, now),

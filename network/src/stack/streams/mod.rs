@@ -15,6 +15,7 @@
 //! segments and timers only, and goes when it is over.
 
 mod calls;
+mod early;
 mod ending;
 mod errors;
 mod input;
@@ -45,6 +46,7 @@ use crate::limits::{
     CHALLENGES_BURST, CHALLENGES_PER_SECOND, HALF_OPEN_MAX, RECEIVE_BUFFER_RANGE, RESETS_BURST, RESETS_PER_SECOND,
     STREAMS_HOLD_EIGHTHS, STREAMS_MAX, STREAMS_PUSH_SHARE, STREAMS_TAKE_EIGHTHS, TIME_WAITS_MAX,
 };
+use crate::tcp::fast_open::{Known, Mint};
 use crate::tcp::isn::Origins;
 use crate::tcp::listen::{Cookies, HalfOpen};
 use crate::tcp::settings::Settings;
@@ -123,6 +125,8 @@ pub(super) struct Streams {
     fired: Vec<u32>,
     origins: Origins,
     cookies: Cookies,
+    mint: Mint,
+    known: Known,
     challenges: Bucket,
     resets: Bucket,
     woken: VecDeque<u32>,
@@ -166,6 +170,8 @@ impl Streams {
             fired: Vec::new(),
             origins: Origins::new(&secret),
             cookies: Cookies::new(&secret),
+            mint: Mint::new(&secret),
+            known: Known::new(),
             challenges: Bucket::new(CHALLENGES_BURST, CHALLENGES_PER_SECOND, random("challenges")),
             resets: Bucket::new(RESETS_BURST, RESETS_PER_SECOND, random("resets")),
             woken: VecDeque::new(),
@@ -193,8 +199,8 @@ impl Streams {
     }
 
     fn peek(&self, id: StreamId) -> Result<&Stream> {
-        match (self.slab.key_at(id.0.index), self.slab.at(id.0.index)) {
-            (Some(key), Some(stream)) if key == id.0 && !stream.orphan => Ok(stream),
+        match self.slab.get(id.0) {
+            Some(stream) if !stream.orphan => Ok(stream),
             _ => Err(CLOSED),
         }
     }

@@ -3,8 +3,10 @@
 //! 4987).
 //!
 //! What must always hold: what comes on a SYN beside it is not taken and not acknowledged, so that the peer sends it again once
-//! the handshake is done; a connection is made when the peer has shown that it sees what is sent to its address, and not before.
+//! the handshake is done; a connection is made when the peer has shown that it sees what is sent to its address, and not before: by
+//! its answer, or by a cookie (`early`).
 
+use runtime::buf::Sga;
 use runtime::slab::Key;
 use runtime::time::Time;
 
@@ -18,7 +20,6 @@ use crate::tcp::connection::Connection;
 use crate::tcp::listen::{Admission, Answer, HalfOpen, Handshake, Local};
 use crate::tcp::segment::Incoming;
 use crate::tcp::seq::Seq;
-use crate::tcp::settings::Settings;
 use crate::tcp::table::{Flow, Place};
 use crate::udp::Readiness;
 use crate::wire::tcp::Flags;
@@ -96,26 +97,24 @@ impl Stack {
                 self.send_apart(flow, hops, answer, now);
             }
             Admission::Remember => {
-                let handshake = Handshake::new(&segment, &local, &settings, now);
-                self.remember(listener, flow, hash, handshake, &settings, now);
+                let mut handshake = Handshake::new(&segment, &local, &settings, now);
+                let early = if settings.fast_open {
+                    self.answer_cookie(listener, flow, hash, &mut handshake, segment, now)
+                } else {
+                    None
+                };
+                self.remember(listener, flow, hash, handshake, early, now);
             }
         }
     }
 
     /// Remembers a SYN, and answers it.
-    fn remember(
-        &mut self,
-        listener: u32,
-        flow: &Flow,
-        hash: u32,
-        handshake: Handshake,
-        settings: &Settings,
-        now: Time,
-    ) {
+    fn remember(&mut self, listener: u32, flow: &Flow, hash: u32, handshake: Handshake, early: Option<Key>, now: Time) {
         let streams = &mut self.streams;
         let Some(key) = streams.slab.key_at(listener) else { return };
-        let half = HalfOpen { flow: *flow, hash, listener: key, handshake, tries: 0 };
-        let due = now + half.patience(settings);
+        let half = HalfOpen { flow: *flow, hash, listener: key, handshake, tries: 0, early, ended: false };
+        let due = now + half.patience(&streams.settings);
+        // There is room: the listener was asked.
         let Ok(at) = streams.half_open.insert(Answered { half, timer: None }) else {
             return self.counters.drop(Reason::TcpBacklog);
         };
@@ -126,7 +125,7 @@ impl Stack {
         }
         streams.table.insert(hash, place);
         if let Some((listener, _)) = streams.listener(listener) {
-            listener.backlog.remember();
+            listener.backlog.remember(early.is_some());
         }
         self.answer_call(at.index, now);
     }
@@ -137,17 +136,31 @@ impl Stack {
         let (flow, handshake, listener) = (answered.half.flow, answered.half.handshake, answered.half.listener);
         let hops = self.streams.slab.get_mut(listener).and_then(|stream| stream.hops);
         let shown = handshake.clocks.map_or(0, |(origin, _)| clock::ticks(now, origin));
-        self.send_apart(&flow, hops, handshake.answer(self.link_mss(flow.remote.0), shown), now);
+        let mut answer = handshake.answer(self.link_mss(flow.remote.0), shown);
+        if handshake.grants {
+            answer.options.fast_open = Some(self.streams.mint.cookie(flow.local.0, flow.remote.0, now));
+        }
+        self.send_apart(&flow, hops, answer, now);
     }
 
     /// A segment for a SYN that was answered.
     #[inline(never)]
     pub(super) fn receive_answer(&mut self, index: u32, segment: Incoming, now: Time) {
         let Some(answered) = self.streams.half_open.at(index) else { return };
-        let (flow, handshake) = (answered.half.flow, answered.half.handshake);
-        match answered.half.judge(&segment) {
+        let half = &answered.half;
+        let (flow, handshake, listener, hash) = (half.flow, half.handshake, half.listener, half.hash);
+        let sent = match half.early.map(|key| self.streams.early_sent_up_to(key)) {
+            None => handshake.iss + 1,
+            Some(Some(sent)) => sent,
+            Some(None) => {
+                // The connection has ended here meanwhile: what comes is nobody's.
+                self.forget_half_open(index);
+                return self.receive_new(&flow, hash, segment, None, now);
+            }
+        };
+        match half.judge(&segment, sent) {
+            Answer::Accept | Answer::Forget if half.early.is_some() => self.receive_early_answer(index, segment, now),
             Answer::Accept => {
-                let (listener, hash) = (answered.half.listener, answered.half.hash);
                 if self.establish(listener, &flow, hash, &handshake, Some(index), now) {
                     self.receive_first(&flow, segment, now);
                 }
@@ -163,7 +176,7 @@ impl Stack {
             Answer::Challenge => {
                 self.counters.drop(Reason::TcpUnacceptable);
                 if self.streams.challenges.take(now) {
-                    self.send_apart(&flow, None, handshake.acknowledgment(now), now);
+                    self.send_apart(&flow, None, handshake.acknowledgment(sent, now), now);
                 }
             }
             Answer::Reset => {
@@ -205,14 +218,38 @@ impl Stack {
         from: Option<u32>,
         now: Time,
     ) -> bool {
+        let Some(key) = self.make(listener, flow, hash, handshake, None, now) else { return false };
+        let streams = &mut self.streams;
+        let place = Place::Connection(key.index);
+        match from {
+            Some(index) => {
+                streams.table.move_to(hash, Place::HalfOpen(index), place);
+                streams.drop_half_open(index);
+            }
+            None => streams.table.insert(hash, place),
+        }
+        true
+    }
+
+    /// Makes a connection, which has no place yet, and has it wait to be accepted. `None` if there is no room for it. `early`: what
+    /// has come with its SYN.
+    pub(super) fn make(
+        &mut self,
+        listener: Key,
+        flow: &Flow,
+        hash: u32,
+        handshake: &Handshake,
+        early: Option<Sga>,
+        now: Time,
+    ) -> Option<Key> {
         let Ok(path) = self.route(flow.remote.0, Some(flow.local.0)) else {
             self.counters.drop(Reason::NoRoute);
-            return false;
+            return None;
         };
         let mtus = self.path_mtus.version();
         let streams = &mut self.streams;
         let room = streams.receive_room;
-        let Some(parent) = streams.slab.get_mut(listener) else { return false };
+        let parent = streams.slab.get_mut(listener)?;
         let options = parent.options.clone();
         let mut stream = Stream {
             v6_only: parent.v6_only,
@@ -224,12 +261,15 @@ impl Stack {
             hold: Some(flow.local.0),
             ..Stream::new(parent.domain)
         };
-        let Kind::Listening(at) = &mut parent.kind else { return false };
+        let Kind::Listening(at) = &mut parent.kind else { return None };
         if at.backlog.is_full() {
             self.counters.drop(Reason::TcpBacklog);
-            return false;
+            return None;
         }
-        let mut connection = Connection::accept(&at.settings, handshake, now);
+        let mut connection = match early {
+            None => Connection::accept(&at.settings, handshake, now),
+            Some(data) => Connection::accept_early(&at.settings, handshake, data, now),
+        };
         connection.set_receive_room(room);
         if let Some(options) = options {
             options.apply(&mut connection, now);
@@ -239,27 +279,19 @@ impl Stack {
         stream.kind = Kind::Open(Open { mtus, told: true, ..Open::new(connection, path, flow.remote.1, hash) });
         let Ok(key) = streams.slab.insert(stream.into()) else {
             self.counters.drop(Reason::TcpBacklog);
-            return false;
+            return None;
         };
-        let place = Place::Connection(key.index);
-        match from {
-            Some(index) => {
-                streams.table.move_to(hash, Place::HalfOpen(index), place);
-                streams.drop_half_open(index);
-            }
-            None => streams.table.insert(hash, place),
-        }
         streams.ports.hold(flow.local.1, flow.local.0, sharing);
         if let Some((at, _)) = streams.listener(listener.index) {
             at.backlog.push(key);
         }
         streams.wake(listener.index, Readiness { readable: true, writable: false });
         self.counters.accepted += 1;
-        true
+        Some(key)
     }
 
     /// The segment that has made a connection is its first.
-    fn receive_first(&mut self, flow: &Flow, segment: Incoming, now: Time) {
+    pub(super) fn receive_first(&mut self, flow: &Flow, segment: Incoming, now: Time) {
         if let (_, Some(Place::Connection(index))) = self.streams.find(flow) {
             self.receive_at(index, segment, now);
         }
@@ -271,12 +303,18 @@ impl Stack {
         let settings = streams.settings;
         let Some(answered) = streams.half_open.at_mut(index) else { return };
         answered.timer = None;
-        match answered.half.expired(&settings, now) {
-            Some(due) => {
-                answered.timer = streams.timers.insert(due, Place::HalfOpen(index).pack()).ok();
-                self.answer_call(index, now);
-            }
-            None => self.forget_half_open(index),
+        let early = answered.half.early;
+        if answered.half.ended || early.is_some_and(|key| streams.early_sent_up_to(key).is_none()) {
+            return self.forget_half_open(index);
+        }
+        let Some(answered) = streams.half_open.at_mut(index) else { return };
+        if let Some(due) = answered.half.expired(&settings, now) {
+            answered.timer = streams.timers.insert(due, Place::HalfOpen(index).pack()).ok();
+            return self.answer_call(index, now);
+        }
+        self.forget_half_open(index);
+        if let Some(key) = early {
+            self.give_up_early(key, now);
         }
     }
 
@@ -290,14 +328,14 @@ impl Stack {
 
 impl Streams {
     /// Takes one out of those that are remembered, but not out of the table.
-    fn drop_half_open(&mut self, index: u32) -> Option<HalfOpen> {
+    pub(super) fn drop_half_open(&mut self, index: u32) -> Option<HalfOpen> {
         let key = self.half_open.key_at(index)?;
         let Answered { half, timer } = self.half_open.remove(key)?;
         if let Some(timer) = timer {
             self.timers.cancel(timer);
         }
         if let Some(Kind::Listening(listener)) = self.slab.get_mut(half.listener).map(|stream| &mut stream.kind) {
-            listener.backlog.forget();
+            listener.backlog.forget(half.early.is_some());
         }
         Some(half)
     }

@@ -53,10 +53,14 @@ impl Stack {
         let Some(stream) = self.streams.slab.at_mut(index) else { return };
         let Kind::Open(open) = &mut stream.kind else { return };
         open.timer = None;
-        if open.connection.deadline().is_some_and(|due| due <= now) {
-            open.connection.expired(now);
-        }
         let lingered = open.lingers.is_some_and(|until| until <= now);
+        if open.connection.deadline().is_some_and(|due| due <= now) {
+            let was_early = open.connection.calls_early();
+            open.connection.expired(now);
+            if was_early {
+                self.avoid_early(index, now);
+            }
+        }
         if lingered {
             self.streams.wake(index, Readiness { readable: false, writable: true });
         }

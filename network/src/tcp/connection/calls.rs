@@ -38,6 +38,17 @@ impl Open {
         Poll::Pending
     }
 
+    /// All of a message stands in the queue, or is acknowledged already, that came before there was a connection.
+    pub fn pushed_whole(&mut self, now: Time) {
+        if self.user_timeout > 0 && !self.queue.is_empty() {
+            self.start_user_timer(now);
+        }
+        if let Some(completions) = &mut self.completions {
+            completions.pushed(self.queue.end());
+            self.awaits_room = true;
+        }
+    }
+
     #[cold]
     fn start_user_timer(&mut self, now: Time) {
         if self.recovery.is_idle() {

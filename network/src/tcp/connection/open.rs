@@ -5,6 +5,7 @@ use alloc::boxed::Box;
 use core::time::Duration;
 
 use runtime::Error;
+use runtime::buf::Sga;
 use runtime::time::Time;
 
 use super::State;
@@ -143,10 +144,12 @@ impl Open {
     pub fn new(settings: &Settings, syn: &Handshake, now: Time) -> Self {
         let mss = Mss::new(syn.mss, syn.clocks.is_some());
         let (theirs, ours) = syn.scales.unwrap_or((0, 0));
-        let (first, expected) = (syn.iss + 1, syn.irs + 1);
+        let (first, expected) = (syn.iss + 1, syn.expected());
         let features = Features { sack: syn.sack, timestamps: syn.clocks.is_some(), ecn: syn.ecn };
         let mut recovery = Recovery::new(settings, features, mss.payload(), first, now);
-        recovery.opened(syn.sent.map(|sent| now - sent), syn.sent.is_none(), now);
+        // The answer of one that began with data on its SYN comes later.
+        let answered = syn.sent.filter(|_| syn.early.is_none());
+        recovery.opened(answered.map(|sent| now - sent), answered.is_none() && syn.early.is_none(), now);
         Self {
             state: State::Established,
             due: Due::default(),
@@ -183,6 +186,21 @@ impl Open {
             error: None,
             orphan: None,
             counts: Counts::default(),
+        }
+    }
+
+    /// What came with the peer's SYN; its numbers are counted already.
+    pub fn receive_early(&mut self, data: Sga) {
+        self.counts.bytes_received += data.len() as u64;
+        self.news.readable = !data.is_empty();
+        self.receiver.begin_with(data);
+    }
+
+    /// See [`Connection::confirmed`](super::Connection::confirmed).
+    pub fn confirmed(&mut self, rtt: Option<Duration>, now: Time) {
+        // What has left since is measured by itself.
+        if self.counts.segments_sent == 0 {
+            self.recovery.opened(rtt, false, now);
         }
     }
 

@@ -6,9 +6,11 @@ use alloc::boxed::Box;
 use core::task::Poll;
 use core::time::Duration;
 
+use runtime::buf::Sga;
 use runtime::time::Time;
 use runtime::{Errno, Error, Result};
 
+use super::early::Early;
 use super::open::Open;
 use super::options::Later;
 use super::timers::SILENT;
@@ -20,10 +22,10 @@ use crate::tcp::listen::Handshake;
 use crate::tcp::receive::{initial_window, window_scale};
 use crate::tcp::segment::{Incoming, Outgoing};
 use crate::tcp::seq::Seq;
-use crate::tcp::settings::Settings;
+use crate::tcp::settings::{Completion, Settings};
 use crate::udp::Readiness;
 use crate::wire::Ecn;
-use crate::wire::tcp::{Flags, Options, Timestamps};
+use crate::wire::tcp::{Cookie, Flags, Options, Timestamps};
 
 const REFUSED: Error = Error::new(Errno::CONNREFUSED, "nobody listens there");
 /// The MSS of a peer that says none (RFC 9293 section 3.7.1, MUST-15).
@@ -61,6 +63,8 @@ pub(super) struct Opening {
     /// When the SYN left first.
     sent: Option<Time>,
     hint: Option<Error>,
+    /// What goes with the first SYN beside what each has.
+    early: Option<Early>,
     pub later: Later,
     pub news: Readiness,
 }
@@ -91,6 +95,7 @@ impl Opening {
             deadline: now + settings.rto_initial,
             sent: None,
             hint: None,
+            early: None,
             later: Later::new(settings),
             news: Readiness::default(),
         }
@@ -109,6 +114,68 @@ impl Opening {
             Phase::Failed(error) => Poll::Ready(Err(error)),
             _ => Poll::Pending,
         }
+    }
+
+    /// The first SYN asks for a cookie, or shows this one: then it waits for data until the time next moves, and takes no more of them
+    /// than `mss` has room for (RFC 7413 section 4.2.1). Before anything is sent.
+    pub fn call_early(&mut self, cookie: Cookie, mss: u16, now: Time) {
+        let room = self.mss.min(if mss == 0 { MSS_UNSAID } else { mss });
+        self.early = Some(Early::new(cookie, room));
+        if !cookie.is_empty() {
+            self.send = false;
+            self.deadline = now;
+        }
+    }
+
+    /// Takes the beginning of a message, if it can go with the SYN.
+    pub fn push(&mut self, message: &mut Sga, now: Time) -> Poll<Result<()>> {
+        let waits = matches!(self.state, Phase::SynSent) && self.waits_for_data() && !self.shut;
+        let options = if waits { self.syn(now).options.len() } else { 0 };
+        if !waits || !self.early.as_mut().is_some_and(|early| early.take(message, options)) {
+            return self.not_yet();
+        }
+        self.call(now);
+        let is_done = message.has_no_segment() && self.settings.completion == Completion::Queued;
+        if is_done { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    /// Whether the SYN has not left, because data may come that can go with it.
+    fn waits_for_data(&self) -> bool {
+        self.early.is_some() && self.sent.is_none() && !self.send
+    }
+
+    /// The SYN is to leave.
+    fn call(&mut self, now: Time) {
+        self.send = true;
+        self.deadline = now + self.timeout;
+    }
+
+    /// Whether what is on its way is a SYN that is more than a SYN.
+    pub fn calls_early(&self) -> bool {
+        matches!(self.state, Phase::SynSent) && self.early.is_some() && self.sent.is_some() && self.again == 0
+    }
+
+    /// Bytes of data that the peer may acknowledge with our SYN.
+    fn early_sent(&self) -> u32 {
+        self.early.as_ref().map_or(0, |early| early.sent)
+    }
+
+    /// Whether a segment answers our SYN: how many bytes went with that, and how many it acknowledges.
+    pub fn answered(&self, segment: &Incoming) -> Option<(u32, u32)> {
+        let sent = self.early_sent();
+        let first = self.iss + 1;
+        let is_answer = matches!(self.state, Phase::SynSent)
+            && self.early.is_some()
+            && self.sent.is_some()
+            && segment.flags.contains(Flags::SYN | Flags::ACK)
+            && !segment.flags.contains(Flags::RST)
+            && segment.ack.is_in(first, first + sent + 1);
+        is_answer.then(|| (sent, segment.ack.since(first)))
+    }
+
+    /// How many buffers wait here to be sent.
+    pub fn buffers(&self) -> usize {
+        self.early.as_ref().map_or(0, |early| early.data.segments())
     }
 
     /// What push and pop have to wait for.
@@ -162,6 +229,8 @@ impl Opening {
     /// RFC 9293 section 3.10.4: SYN-SENT is forgotten, SYN-RECEIVED comes to its end by itself.
     pub fn close(&mut self) {
         match self.state {
+            // What was taken is delivered.
+            Phase::SynSent if self.buffers() > 0 => (self.shut, self.closed) = (true, true),
             Phase::SynSent => self.fail(ABORTED),
             Phase::SynReceived(_) => (self.shut, self.closed) = (true, true),
             Phase::Failed(_) => {}
@@ -185,6 +254,9 @@ impl Opening {
             Phase::SynReceived(_) => self.settings.syn_ack_retries,
             Phase::Failed(_) => return,
         };
+        if self.waits_for_data() {
+            return self.call(now);
+        }
         if self.again >= retries {
             return self.fail(self.hint.unwrap_or(SILENT));
         }
@@ -201,8 +273,9 @@ impl Opening {
         }
         if core::mem::take(&mut self.send) {
             self.answer = false;
+            let is_first = self.sent.is_none();
             self.sent.get_or_insert(now);
-            return Some(self.syn(now));
+            return Some(if is_first { self.first_syn(now) } else { self.syn(now) });
         }
         core::mem::take(&mut self.answer).then(|| self.segment(Flags::ACK, self.iss + 1, now))
     }
@@ -225,9 +298,21 @@ impl Opening {
             window: initial_window(&self.settings),
             options: Options { timestamps, ..Options::default() },
             ecn: Ecn::NotCapable,
-            payload: runtime::buf::Sga::new(),
+            payload: Sga::new(),
             segment: 0,
         }
+    }
+
+    /// Our first SYN, with what can go with it.
+    fn first_syn(&mut self, now: Time) -> Outgoing {
+        let mut syn = self.syn(now);
+        if let Some(early) = &mut self.early {
+            syn.payload = early.view();
+            if early.sent > 0 {
+                syn.flags |= Flags::PSH;
+            }
+        }
+        syn
     }
 
     /// Our SYN, with an acknowledgment if the peer's has come.
@@ -246,6 +331,8 @@ impl Opening {
         syn.options.window_scale = settings.window_scaling.then(|| window_scale(settings));
         syn.options.sack_permitted = settings.sack;
         syn.options.timestamps = settings.timestamps.then(|| Timestamps { value: ticks(now, self.clock), echo: 0 });
+        // RFC 7413 section 4.1.3.1: once it was lost, what is sent again is what any path lets through.
+        syn.options.fast_open = self.early.as_ref().filter(|_| self.again == 0).map(|early| early.cookie);
         // RFC 3168 section 6.1.1; section 6.1.1.1: what stands in the way of such a SYN does not of the next.
         if settings.ecn && self.again == 0 {
             syn.flags |= Flags::ECE | Flags::CWR;
@@ -268,7 +355,8 @@ impl Opening {
         const REFUSED_SEGMENT: Next = Next::Stay(Verdict::Dropped(Reason::TcpUnacceptable));
         let flags = segment.flags;
         let acknowledges = flags.contains(Flags::ACK);
-        if acknowledges && (segment.ack != self.iss + 1 || self.sent.is_none()) {
+        let first = self.iss + 1;
+        if acknowledges && (!segment.ack.is_in(first, first + self.early_sent() + 1) || self.sent.is_none()) {
             return if flags.contains(Flags::RST) { REFUSED_SEGMENT } else { Next::Stay(Verdict::Reset) };
         }
         if flags.contains(Flags::RST) {
@@ -283,7 +371,7 @@ impl Opening {
         }
         let peer = self.agree(segment, acknowledges);
         if acknowledges {
-            return self.open(&peer, now);
+            return self.open(&peer, segment.ack, now);
         }
         // Both have opened at once: our SYN once more, with an acknowledgment (RFC 9293 section 3.5, figure 7).
         self.state = Phase::SynReceived(peer);
@@ -319,16 +407,20 @@ impl Opening {
             self.send |= syn_again;
             return REFUSED_SEGMENT;
         }
-        if segment.ack != self.iss + 1 {
+        let first = self.iss + 1;
+        if !segment.ack.is_in(first, first + self.early_sent() + 1) {
             return Next::Stay(Verdict::Reset);
         }
-        self.open(peer, now)
+        self.open(peer, segment.ack, now)
     }
 
-    /// Both know each other.
-    fn open(&mut self, peer: &Handshake, now: Time) -> Next {
-        let mut open = Box::new(Open::new(&self.settings, peer, now));
+    /// Both know each other. `ack`: what the peer expects next, behind our SYN and what of its data it has taken.
+    fn open(&mut self, peer: &Handshake, ack: Seq, now: Time) -> Next {
+        let mut open = Box::new(Open::new(&self.settings, &Handshake { iss: ack - 1, ..*peer }, now));
         self.later.apply(&mut open, now);
+        if let Some(early) = &mut self.early {
+            early.move_to(&mut open, ack.since(self.iss + 1), now);
+        }
         if self.shut {
             open.shutdown(now);
         }
@@ -360,6 +452,8 @@ impl Opening {
             sack: settings.sack && options.sack_permitted,
             clocks: options.timestamps.filter(|_| settings.timestamps).map(|stamp| (self.clock, stamp.value)),
             ecn,
+            early: None,
+            grants: false,
             sent: self.sent.filter(|_| self.again == 0),
         }
     }

@@ -10,7 +10,7 @@ use core::time::Duration;
 use runtime::slab::Key;
 use runtime::time::Time;
 
-use crate::limits::{ACCEPT_QUEUE_MAX, SYN_QUEUE_MAX, SYN_QUEUE_MIN};
+use crate::limits::{ACCEPT_QUEUE_MAX, FAST_OPEN_PENDING_MAX, SYN_QUEUE_MAX, SYN_QUEUE_MIN};
 
 /// How long after a cookie was sent one may come back: as long as the oldest that is believed.
 const COOKIES_FOR: Duration = Duration::from_secs(140);
@@ -32,6 +32,8 @@ pub struct Backlog {
     limit: usize,
     ready: VecDeque<Key>,
     half_open: usize,
+    /// Of those, the ones whose data were taken with their SYN.
+    early: usize,
     cookies_until: Option<Time>,
 }
 
@@ -39,7 +41,13 @@ impl Backlog {
     /// Nobody waits yet, and at most `backlog` and one may for being accepted.
     #[must_use]
     pub fn new(backlog: usize) -> Self {
-        Self { limit: backlog.min(ACCEPT_QUEUE_MAX), ready: VecDeque::new(), half_open: 0, cookies_until: None }
+        Self {
+            limit: backlog.min(ACCEPT_QUEUE_MAX),
+            ready: VecDeque::new(),
+            half_open: 0,
+            early: 0,
+            cookies_until: None,
+        }
     }
 
     /// Another bound, for those that come from now on.
@@ -74,14 +82,22 @@ impl Backlog {
         self.ready.len() > self.limit
     }
 
-    /// One more is remembered.
-    pub fn remember(&mut self) {
+    /// Whether data may be taken with a SYN (RFC 7413 section 5.1).
+    #[must_use]
+    pub fn takes_early(&self) -> bool {
+        self.early < FAST_OPEN_PENDING_MAX && !self.is_full()
+    }
+
+    /// One more is remembered. `early`: whether data were taken with its SYN.
+    pub fn remember(&mut self, early: bool) {
         self.half_open += 1;
+        self.early += usize::from(early);
     }
 
     /// One less is.
-    pub fn forget(&mut self) {
+    pub fn forget(&mut self, early: bool) {
         self.half_open = self.half_open.saturating_sub(1);
+        self.early = self.early.saturating_sub(early.into());
     }
 
     /// One is done, and waits to be accepted.

@@ -102,6 +102,8 @@ impl Cookies {
             sack: options.is_some_and(|options| options & 1 << 4 != 0),
             clocks: marks.map(|theirs| (local.clock, theirs.value)),
             ecn: options.is_some_and(|options| options & 1 << 5 != 0),
+            early: None,
+            grants: false,
             sent: None,
         })
     }

@@ -46,14 +46,18 @@ pub struct HalfOpen {
     pub handshake: Handshake,
     /// How often our SYN was sent again.
     pub tries: u8,
+    /// The connection that there is already, since data were taken with the SYN (RFC 7413 section 4.2.2).
+    pub early: Option<Key>,
+    /// Whether the peer has reset it: only its place is held, so that nobody makes room by calling and hanging up (section 5.1).
+    pub ended: bool,
 }
 
 impl HalfOpen {
-    /// What to do about a segment. In the order of RFC 9293 section 3.10.7.4.
+    /// What to do about a segment. In the order of RFC 9293 section 3.10.7.4. `sent`: behind the last number that we have sent.
     #[must_use]
-    pub fn judge(&self, segment: &Incoming) -> Answer {
+    pub fn judge(&self, segment: &Incoming, sent: Seq) -> Answer {
         let handshake = &self.handshake;
-        let expected = handshake.irs + 1;
+        let expected = handshake.expected();
         let flags = segment.flags;
         if flags.contains(Flags::SYN) && !flags.intersects(Flags::ACK | Flags::RST) && segment.seq == handshake.irs {
             return Answer::Again;
@@ -79,7 +83,7 @@ impl HalfOpen {
             return Answer::Challenge;
         }
         match flags.contains(Flags::ACK) {
-            true if segment.ack == handshake.iss + 1 => Answer::Accept,
+            true if segment.ack.is_in(handshake.iss + 1, sent + 1) => Answer::Accept,
             true => Answer::Reset,
             false => Answer::Drop,
         }

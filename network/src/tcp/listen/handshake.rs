@@ -35,6 +35,10 @@ pub struct Handshake {
     pub clocks: Option<(u32, u32)>,
     /// Whether both know ECN (RFC 3168).
     pub ecn: bool,
+    /// Of a SYN with a cookie of ours: how many bytes came with it and were taken (RFC 7413 section 4.2.2).
+    pub early: Option<u16>,
+    /// Whether our SYN gives them a cookie.
+    pub grants: bool,
     /// When our SYN left, if it left once only: its acknowledgment measures the round trip. Of a cookie nobody knows.
     pub sent: Option<Time>,
 }
@@ -72,8 +76,16 @@ impl Handshake {
             clocks,
             // RFC 3168 section 6.1.1: an ECN-setup SYN has both bits.
             ecn: syn.flags.contains(Flags::ECE | Flags::CWR),
+            early: None,
+            grants: false,
             sent: Some(now),
         }
+    }
+
+    /// What is expected next: what is behind their SYN, and behind what came with it.
+    #[must_use]
+    pub fn expected(&self) -> Seq {
+        self.irs + 1 + u32::from(self.early.unwrap_or(0))
     }
 
     /// Our SYN, which acknowledges theirs. `mss`: what a segment may have to us; `clock`: what our clock shows.
@@ -85,7 +97,7 @@ impl Handshake {
         }
         Outgoing {
             seq: self.iss,
-            ack: self.irs + 1,
+            ack: self.expected(),
             flags,
             window: self.offered,
             options: Options {
@@ -102,14 +114,14 @@ impl Handshake {
         }
     }
 
-    /// An acknowledgment of what has come, which is their SYN alone.
+    /// An acknowledgment of what has come, which is their SYN and what was taken with it. `next`: what we send next.
     #[must_use]
-    pub fn acknowledgment(&self, now: Time) -> Outgoing {
+    pub fn acknowledgment(&self, next: Seq, now: Time) -> Outgoing {
         let timestamps =
             self.clocks.map(|(origin, theirs)| Timestamps { value: clock::ticks(now, origin), echo: theirs });
         Outgoing {
-            seq: self.iss + 1,
-            ack: self.irs + 1,
+            seq: next,
+            ack: self.expected(),
             flags: Flags::ACK,
             window: self.offered >> self.scales.map_or(0, |(_, ours)| ours),
             options: Options { timestamps, ..Options::default() },

@@ -10,7 +10,7 @@ use runtime::time::Time;
 
 use super::*;
 use crate::keyed::Secret;
-use crate::limits::SYN_QUEUE_MIN;
+use crate::limits::{FAST_OPEN_PENDING_MAX, SYN_QUEUE_MIN};
 use crate::tcp::clock;
 use crate::tcp::segment::Incoming;
 use crate::tcp::seq::Seq;
@@ -43,7 +43,7 @@ fn all_options() -> Options {
 
 fn half_open(syn: &Incoming) -> HalfOpen {
     let handshake = Handshake::new(syn, &LOCAL, &Settings::default(), NOW);
-    HalfOpen { flow: flow(), hash: 1, listener: LISTENER, handshake, tries: 0 }
+    HalfOpen { flow: flow(), hash: 1, listener: LISTENER, handshake, tries: 0, early: None, ended: false }
 }
 
 /// RFC 9293 section 3.7.1, RFC 7323 sections 2.2 and 3.2, RFC 2018 section 2: an option is answered if it was asked for, and then
@@ -108,17 +108,21 @@ fn nothing_but_the_right_answer_makes_a_connection() {
         (Flags::RST, 100, 0, Answer::Drop),
         (Flags::RST | Flags::ACK, 101, 7001, Answer::Forget),
     ] {
-        assert_eq!(half.judge(&segment(flags, seq, ack, Options::default())), expected, "{flags:?} {seq} {ack}");
+        assert_eq!(
+            half.judge(&segment(flags, seq, ack, Options::default()), Seq(7001)),
+            expected,
+            "{flags:?} {seq} {ack}"
+        );
     }
     let clocked = half_open(&segment(Flags::SYN, 100, 0, all_options()));
     let with = |value| Options { timestamps: Some(Timestamps { value, echo: 0 }), ..Options::default() };
     for (options, expected) in
         [(with(500), Answer::Accept), (with(499), Answer::Challenge), (Options::default(), Answer::Drop)]
     {
-        assert_eq!(clocked.judge(&segment(Flags::ACK, 101, 7001, options)), expected);
+        assert_eq!(clocked.judge(&segment(Flags::ACK, 101, 7001, options), Seq(7001)), expected);
     }
     assert_eq!(
-        clocked.judge(&segment(Flags::RST, 101, 0, Options::default())),
+        clocked.judge(&segment(Flags::RST, 101, 0, Options::default()), Seq(7001)),
         Answer::Forget,
         "an RST needs no clock"
     );
@@ -201,13 +205,13 @@ fn a_backlog_has_two_bounds() {
     let mut backlog = Backlog::new(1);
     for _ in 0..SYN_QUEUE_MIN {
         assert_eq!(backlog.admit(false, true, NOW), Admission::Remember);
-        backlog.remember();
+        backlog.remember(false);
     }
     assert!(!backlog.expects_cookies(NOW));
     assert_eq!(backlog.admit(false, false, NOW), Admission::Drop);
     assert_eq!(backlog.admit(false, true, NOW), Admission::Cookie);
     assert!(backlog.expects_cookies(NOW) && !backlog.expects_cookies(NOW + Duration::from_secs(141)));
-    backlog.forget();
+    backlog.forget(false);
     assert_eq!(backlog.admit(false, true, NOW), Admission::Remember);
     assert_eq!(backlog.admit(true, true, NOW), Admission::Cookie);
     // A backlog of one has room for one more, as everywhere.
@@ -219,6 +223,27 @@ fn a_backlog_has_two_bounds() {
     assert_eq!(backlog.admit(false, true, NOW), Admission::Drop);
     assert_eq!(backlog.pop(), Some(LISTENER));
     assert_eq!(backlog.admit(false, true, NOW), Admission::Remember);
+}
+
+/// RFC 7413 section 5.1: of those whose data were taken with their SYN there are no more than so many.
+#[test]
+fn data_on_syns_have_a_bound_of_their_own() {
+    let mut backlog = Backlog::new(FAST_OPEN_PENDING_MAX * 2);
+    for _ in 0..FAST_OPEN_PENDING_MAX {
+        assert!(backlog.takes_early());
+        backlog.remember(true);
+    }
+    assert!(!backlog.takes_early());
+    assert_eq!(backlog.admit(false, true, NOW), Admission::Remember, "as any other SYN");
+    backlog.remember(false);
+    backlog.forget(false);
+    assert!(!backlog.takes_early());
+    backlog.forget(true);
+    assert!(backlog.takes_early());
+    for _ in 0..=FAST_OPEN_PENDING_MAX * 2 {
+        backlog.push(LISTENER);
+    }
+    assert!(!backlog.takes_early(), "nobody accepts");
 }
 
 proptest! {

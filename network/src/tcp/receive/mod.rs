@@ -112,6 +112,14 @@ impl Receiver {
         }
     }
 
+    /// What came with the peer's SYN can be popped; RCV.NXT is behind it already.
+    pub fn begin_with(&mut self, data: Sga) {
+        if !data.is_empty() {
+            self.window.settled = false;
+            self.queue.push_message(data);
+        }
+    }
+
     /// What is expected next (RCV.NXT), behind the FIN once that has come in order.
     #[inline]
     #[must_use]

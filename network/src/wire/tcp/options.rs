@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! TCP options: MSS (RFC 9293 section 3.2, RFC 6691), window scale and timestamps (RFC 7323), selective acknowledgment (RFC
-//! 2018, RFC 2883). Others are skipped.
+//! 2018, RFC 2883), Fast Open (RFC 7413). Others are skipped.
 //!
 //! What is written keeps every option on a boundary of four bytes (RFC 7323 appendix A), which is what receivers look for
 //! first.
@@ -24,6 +24,10 @@ const WINDOW_SCALE: u8 = 3;
 const SACK_PERMITTED: u8 = 4;
 const SACK: u8 = 5;
 const TIMESTAMPS: u8 = 8;
+const FAST_OPEN: u8 = 34;
+/// Bytes of the longest cookie of Fast Open, and of the shortest (RFC 7413 section 4.1.1).
+const COOKIE_MAX: usize = 16;
+const COOKIE_MIN: usize = 4;
 
 /// What the receiver has beyond what it acknowledges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +47,54 @@ pub struct Timestamps {
     pub echo: u32,
 }
 
+/// What a host gives to those that call it, so that they can show it again with their next SYN (RFC 7413 section 4.1.1). An empty
+/// one asks for one.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Cookie {
+    len: u8,
+    bytes: [u8; COOKIE_MAX],
+}
+
+impl Cookie {
+    /// The cookie of an option with so much in it. `None`: no cookie is so long, and the option does not count.
+    #[must_use]
+    pub fn new(data: &[u8]) -> Option<Self> {
+        let is_right =
+            data.is_empty() || (COOKIE_MIN..=COOKIE_MAX).contains(&data.len()) && data.len().is_multiple_of(2);
+        let mut bytes = [0; COOKIE_MAX];
+        bytes.get_mut(..data.len()).filter(|_| is_right)?.copy_from_slice(data);
+        Some(Self { len: data.len() as u8, bytes })
+    }
+
+    /// What it is made of.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len.into()).unwrap_or_default()
+    }
+
+    /// Whether it asks for one.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
+impl From<[u8; 8]> for Cookie {
+    fn from(data: [u8; 8]) -> Self {
+        let mut bytes = [0; COOKIE_MAX];
+        for (to, from) in bytes.iter_mut().zip(data) {
+            *to = from;
+        }
+        Self { len: 8, bytes }
+    }
+}
+
+impl core::fmt::Debug for Cookie {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Cookie({:02x?})", self.bytes())
+    }
+}
+
 /// The options of one segment; of one that comes twice, the last.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
@@ -54,6 +106,8 @@ pub struct Options {
     pub sack_permitted: bool,
     /// The clocks.
     pub timestamps: Option<Timestamps>,
+    /// A cookie of Fast Open, or that one is asked for. On segments with SYN only.
+    pub fast_open: Option<Cookie>,
     /// Selective acknowledgments. What does not fit behind the other options is not written.
     pub sack: ArrayVec<SackBlock, SACK_BLOCKS_MAX>,
 }
@@ -105,6 +159,7 @@ impl Options {
                     self.timestamps = Some(Timestamps { value, echo });
                 }
             }
+            (FAST_OPEN, data) => self.fast_open = Cookie::new(data),
             (SACK, data) => {
                 let (blocks, rest) = data.as_chunks::<8>();
                 if rest.is_empty() {
@@ -125,13 +180,14 @@ impl Options {
             (None, false) => 0,
         };
         let words = usize::from(self.mss.is_some()) + usize::from(self.window_scale.is_some());
-        words * 4 + clocks
+        let cookie = self.fast_open.map_or(0, |cookie| (2 + cookie.bytes().len()).next_multiple_of(4));
+        words * 4 + clocks + cookie
     }
 
     /// How many selective acknowledgments are written.
     #[inline]
     pub(in crate::wire) fn sack_blocks(&self) -> usize {
-        self.sack.len().min((OPTIONS_MAX - 4 - self.fixed_len()) / 8)
+        self.sack.len().min((OPTIONS_MAX - 4).saturating_sub(self.fixed_len()) / 8)
     }
 
     /// Bytes that [`emit`](Self::emit) writes, a multiple of four.
@@ -168,6 +224,14 @@ impl Options {
         }
         if let Some(shift) = self.window_scale {
             out.put(&[NOP, WINDOW_SCALE, 3, shift]);
+        }
+        if let Some(cookie) = &self.fast_open {
+            let bytes = cookie.bytes();
+            if (2 + bytes.len()) % 4 != 0 {
+                out.put(&[NOP, NOP]);
+            }
+            out.put(&[FAST_OPEN, 2 + bytes.len() as u8]);
+            out.put(bytes);
         }
         let blocks = self.sack_blocks();
         if blocks > 0 {

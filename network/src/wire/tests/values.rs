@@ -6,7 +6,7 @@ use crate::limits::{
     REPORT_RECORDS_MAX,
 };
 use crate::wire::igmp::{QueryV3, RecordKind};
-use crate::wire::tcp::{Flags, Options, SackBlock, Timestamps};
+use crate::wire::tcp::{Cookie, Flags, Options, SackBlock, Timestamps};
 use crate::wire::*;
 use arrayvec::ArrayVec;
 use core::fmt::Debug;
@@ -119,13 +119,13 @@ pub(super) fn ipv6_header() -> impl Strategy<Value = ipv6::Header> {
 pub(super) fn tcp_header() -> impl Strategy<Value = tcp::Header> {
     let clocks = option::of(any::<(u32, u32)>().prop_map(|(value, echo)| Timestamps { value, echo }));
     let block = any::<(u32, u32)>().prop_map(|(start, end)| SackBlock { start, end });
-    let options = (option::of(any::<u16>()), option::of(0_u8..=14), any::<bool>(), clocks, list(block)).prop_map(
-        |(mss, window_scale, sack_permitted, timestamps, sack)| {
-            let mut options = Options { mss, window_scale, sack_permitted, timestamps, sack };
+    let cookie = (0_usize..=8, any::<[u8; 16]>()).prop_map(|(half, bytes)| Cookie::new(&bytes[..half * 2]));
+    let options = (option::of(any::<u16>()), option::of(0_u8..=14), any::<bool>(), clocks, list(block), cookie)
+        .prop_map(|(mss, window_scale, sack_permitted, timestamps, sack, fast_open)| {
+            let mut options = Options { mss, window_scale, sack_permitted, timestamps, fast_open, sack };
             options.sack.truncate(options.sack_blocks());
             options
-        },
-    );
+        });
     (1_u16.., 1_u16.., any::<(u32, u32, u8, u16, u16)>(), options).prop_map(
         |(source, destination, (sequence, acknowledgment, flags, window, urgent), options)| tcp::Header {
             source,
