@@ -179,6 +179,15 @@ pub const CATNIP_SOCKET_V6: Backend = Backend {
     ..CATNIP_SOCKET_V4
 };
 
+/// Both ends take data with SYNs (RFC 7413): what is pushed behind a connect goes with it.
+pub const CATNIP_FAST_OPEN_V4: Backend = Backend {
+    configure: |config| {
+        (CATNIP_SOCKET_V4.configure)(config);
+        config.catnip.tcp.fast_open = true;
+    },
+    ..CATNIP_SOCKET_V4
+};
+
 /// Over TAP devices, which a bridge of the kernel connects.
 pub const CATNIP_TAP_V4: Backend = Backend { carrier: Carrier::Stack(Wire::Tap), ..CATNIP_SOCKET_V4 };
 

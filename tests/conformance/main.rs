@@ -136,6 +136,7 @@ suite! {
         options: set_and_read ranges sizes inherited_on_accept small_buffers;
     } on
     catnip_socket_v4_streams = CATNIP_SOCKET_V4;
+    catnip_fast_open_v4_streams = CATNIP_FAST_OPEN_V4;
     catnip_packet_v6_streams = CATNIP_PACKET_V6;
     catnip_xdp_v4_streams = CATNIP_XDP_V4;
 }

@@ -49,6 +49,7 @@ mod space;
 mod streams;
 mod tcp;
 mod tcp_crowds;
+mod tcp_fast_open;
 mod tcp_loss;
 mod tcp_offload;
 mod tcp_tools;
