@@ -81,6 +81,7 @@ const TITLES: &[(u32, &str)] = &[
     (7126, "Packets with IPv4 options"),
     (7217, "Stable opaque interface identifiers"),
     (7323, "TCP window scale and timestamps"),
+    (7413, "TCP Fast Open"),
     (7559, "Router solicitation back-off"),
     (7661, "Window validation"),
     (7739, "Fragment identifications"),
