@@ -78,7 +78,9 @@ impl Stack {
         let shown = streams.mint.judge(flow.local.0, flow.remote.0, &cookie, now);
         handshake.grants = shown != Shown::Good;
         let takes = matches!(&streams.slab.at(listener)?.kind, Kind::Listening(at) if at.backlog.takes_early());
-        if shown == Shown::None || !takes || data.len() > usize::from(handshake.offered) {
+        // Like data for one that has more than its share, when others hold much.
+        let is_scarce = streams.held >= streams.take_max;
+        if shown == Shown::None || !takes || is_scarce || data.len() > usize::from(handshake.offered) {
             return None;
         }
         let key = self.streams.slab.key_at(listener)?;

@@ -104,6 +104,9 @@ impl Stack {
                     None
                 };
                 self.remember(listener, flow, hash, handshake, early, now);
+                if let Some(key) = early {
+                    self.settle(key.index, now);
+                }
             }
         }
     }

@@ -3,10 +3,31 @@
 
 use super::streams_raw::{ELSEWHERE, Hand, THERE, clocks, header};
 use super::*;
-use crate::limits::{HALF_OPEN_MAX, STREAMS_TAKE_EIGHTHS, SYN_QUEUE_MAX, TIME_WAITS_MAX};
+use crate::limits::{FAST_OPEN_PENDING_MAX, HALF_OPEN_MAX, STREAMS_TAKE_EIGHTHS, SYN_QUEUE_MAX, TIME_WAITS_MAX};
 use crate::stack::StreamId;
-use crate::wire::tcp::{Flags, Options};
+use crate::wire::tcp::{Cookie, Flags, Options};
 use runtime::socket::SocketOption;
+
+impl Hand {
+    /// What a SYN without data is given.
+    fn ask_for_cookie(&mut self, port: u16) -> Cookie {
+        let mut syn = header(port, 80, Flags::SYN, 100, 0);
+        syn.options.fast_open = Some(Cookie::default());
+        let given = self.send(&syn, b"")[0].options.fast_open.expect("a cookie");
+        self.send(&header(port, 80, Flags::RST, 101, 0), b"");
+        given
+    }
+
+    /// A SYN with data: whether they were taken.
+    fn call_early(&mut self, port: u16, cookie: Cookie) -> bool {
+        let mut syn = header(port, 80, Flags::SYN, 100, 0);
+        syn.options.fast_open = Some(cookie);
+        let answer = self.send(&syn, b"early")[0].clone();
+        assert_eq!(answer.flags, Flags::SYN | Flags::ACK);
+        self.last_iss = answer.sequence;
+        answer.acknowledgment == 106
+    }
+}
 
 /// RFC 9293 section 3.6.1: of more connections that have ended than are remembered the oldest goes, out of everything.
 #[test]
@@ -73,6 +94,62 @@ fn a_full_table_of_syns() {
     hand.run(Duration::from_mins(4));
     let counts = hand.stack.stream_counts();
     assert_eq!((counts.half_open, counts.flows), (0, 1));
+}
+
+/// RFC 7413 section 5.1: those whose data came with their SYN and who have not answered have a bound, and one who hangs up at once
+/// makes no room.
+#[test]
+fn syns_with_data_that_nobody_answers_for() {
+    let mut hand = Hand::with(|tcp| tcp.fast_open = true);
+    let listener = hand.listen(4000);
+    let cookie = hand.ask_for_cookie(1);
+    for number in 0..FAST_OPEN_PENDING_MAX as u16 {
+        let taken = hand.call_early(2000 + number, cookie);
+        assert!(taken, "{number}");
+        hand.send(&header(2000 + number, 80, Flags::RST, 106, 0), b"");
+    }
+    assert!(!hand.call_early(10_000, cookie), "only its place is held");
+    for _ in 0..FAST_OPEN_PENDING_MAX {
+        let id = done(hand.stack.stream_accept(listener, hand.now));
+        assert_eq!(done(hand.stack.stream_pop(id, None, hand.now)).to_vec(), b"early");
+        assert!(
+            matches!(hand.stack.stream_pop(id, None, hand.now), Poll::Ready(Err(error)) if error.errno() == Errno::CONNRESET)
+        );
+        done(hand.stack.stream_close(id, hand.now));
+    }
+    hand.run(Duration::from_secs(2));
+    assert!(hand.call_early(10_001, cookie), "not for ever");
+    hand.run(Duration::from_mins(3));
+    let counts = hand.stack.stream_counts();
+    assert_eq!((counts.half_open, counts.flows), (0, 0));
+    done(hand.stack.stream_close(listener, hand.now));
+    assert_eq!(hand.pools.stats()[0].in_use, 0);
+}
+
+/// Data on SYNs hold no more of the buffers than what comes on connections.
+#[test]
+fn syns_with_data_that_nobody_accepts() {
+    let mut hand = Hand::with(|tcp| tcp.fast_open = true);
+    let listener = hand.listen(40_000);
+    let cookie = hand.ask_for_cookie(1);
+    let most = hand.pools.stats()[0].capacity as usize / 8 * STREAMS_TAKE_EIGHTHS;
+    let mut taken = 0;
+    for number in 0..10_000 {
+        let (port, before) = (2000 + number, hand.pools.stats()[0].in_use);
+        let early = hand.call_early(port, cookie);
+        taken += usize::from(early);
+        assert_eq!(hand.pools.stats()[0].in_use - before, u32::from(early) as _);
+        hand.send(&header(port, 80, Flags::ACK, if early { 106 } else { 101 }, hand.last_iss.wrapping_add(1)), b"");
+    }
+    assert_eq!(taken, most);
+    // The others' data come again.
+    for _ in 0..taken {
+        let id = done(hand.stack.stream_accept(listener, hand.now));
+        assert_eq!(done(hand.stack.stream_pop(id, None, hand.now)).to_vec(), b"early");
+    }
+    let id = done(hand.stack.stream_accept(listener, hand.now));
+    assert!(hand.stack.stream_pop(id, None, hand.now).is_pending());
+    assert_eq!(hand.pools.stats()[0].in_use, 0);
 }
 
 /// Who leaves a gap in front of each byte holds no more of the buffers than all streams may, and takes nothing from others (RFC 9293

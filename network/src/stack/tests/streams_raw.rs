@@ -5,6 +5,7 @@ use super::*;
 use crate::limits::{RESETS_BURST, SYN_QUEUE_MIN};
 use crate::stack::StreamId;
 use crate::tcp::seq::Seq;
+use crate::tcp::settings::Settings;
 use crate::wire::checksum::{pseudo_header, sum};
 use crate::wire::tcp::{self, Flags, Options, Timestamps};
 use crate::wire::{Ecn, EtherType, Protocol, ethernet, icmpv4, ipv4};
@@ -20,6 +21,8 @@ pub(super) struct Hand {
     pub stack: Stack,
     pub pools: Pools,
     pub now: Time,
+    /// The number of the last SYN that was taken note of.
+    pub last_iss: u32,
 }
 
 pub(super) fn header(source: u16, destination: u16, flags: Flags, seq: u32, ack: u32) -> tcp::Header {
@@ -63,12 +66,17 @@ fn packet(source: Ipv4Addr, destination: Ipv4Addr, protocol: Protocol, payload: 
 
 impl Hand {
     pub fn new() -> Self {
+        Self::with(|_| ())
+    }
+
+    pub fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let now = Time::from_nanos(1 << 42);
         let mut config = config(2);
+        change(&mut config.tcp);
         config.neighbours = vec![(THERE.into(), mac(9)), (ELSEWHERE.into(), mac(9))];
         let pools = pools();
         let stack = Stack::new(config, pools.clone(), now).unwrap();
-        let mut hand = Self { stack, pools, now };
+        let mut hand = Self { stack, pools, now, last_iss: 0 };
         hand.run(Duration::from_secs(10));
         hand
     }
