@@ -226,7 +226,13 @@ pub const CATNIP_VHOST_V4: Backend = Backend { ports: Ports::Vhost, ..CATNIP_DPD
 /// The same over IPv6.
 pub const CATNIP_VHOST_V6: Backend = Backend { ports: Ports::Vhost, ..CATNIP_DPDK_V6 };
 
-/// The same with the card as the one that makes the socket, IPv4.
+/// The same with segmentation left to the host, IPv4.
+pub const CATNIP_VHOST_TSO_V4: Backend = Backend { ports: Ports::VhostTso, ..CATNIP_DPDK_V4 };
+
+/// The same over IPv6.
+pub const CATNIP_VHOST_TSO_V6: Backend = Backend { ports: Ports::VhostTso, ..CATNIP_DPDK_V6 };
+
+/// As over a card and its host, with the card as the one that makes the socket, IPv4.
 pub const CATNIP_VHOST_CLIENT_V4: Backend = Backend { ports: Ports::VhostClient, ..CATNIP_DPDK_V4 };
 
 /// The same over IPv6.

@@ -170,7 +170,7 @@ impl Side<'_> {
         change(&mut config);
         let wire = self.backend.wire_of(self.role).map(|wire| (wire, self.backend.ports));
         // A guest's card is made with its host there, or not at all.
-        if wire == Some((Wire::Dpdk, Ports::Vhost)) && self.role != Role::Server {
+        if matches!(wire, Some((Wire::Dpdk, Ports::Vhost | Ports::VhostTso))) && self.role != Role::Server {
             self.board.wait(OPENED, 1);
         }
         let libos = LibOs::new(&config).expect("the LibOs starts");

@@ -48,14 +48,16 @@ pub enum Ports {
     /// `net_vhost` with the server, and `net_virtio_user` with its client: the same, as between a host and a virtual machine on it. The
     /// host makes the socket at which they meet, and must be there first.
     Vhost,
-    /// The same with a socket that the virtual machine makes: each waits for the other.
+    /// The same with segmentation left to the host, whose peers then see frames of up to 64 KiB.
+    VhostTso,
+    /// The same as `Vhost` with a socket that the virtual machine makes: each waits for the other.
     VhostClient,
 }
 
 impl Ports {
     /// Whether they are nothing but memory that two processes share.
     pub fn are_memory(self) -> bool {
-        matches!(self, Self::Memif | Self::Vhost | Self::VhostClient)
+        matches!(self, Self::Memif | Self::Vhost | Self::VhostTso | Self::VhostClient)
     }
 }
 
@@ -227,9 +229,13 @@ fn port_of_dpdk(dpdk: &mut DpdkConfig, ports: Ports, role: Role, directory: &Pat
             let (end, socket) = (if role == Role::Server { "server" } else { "client" }, directory.join("memif.sock"));
             format!("net_memif0,role={end},id=0,socket={},socket-abstract=no", socket.display())
         }
-        Ports::Vhost | Ports::VhostClient => {
+        Ports::Vhost | Ports::VhostTso | Ports::VhostClient => {
             let socket = directory.join("vhost.sock");
-            let (host, guest) = if ports == Ports::Vhost { ("client=0", "server=0") } else { ("client=1", "server=1") };
+            let (host, guest) = match ports {
+                Ports::VhostClient => ("client=1", "server=1"),
+                Ports::VhostTso => ("client=0,tso=1", "server=0"),
+                _ => ("client=0", "server=0"),
+            };
             match role {
                 Role::Server => format!("net_vhost0,iface={},queues=1,{host}", socket.display()),
                 _ => format!("net_virtio_user0,path={},queues=1,queue_size=256,{guest}", socket.display()),

@@ -187,6 +187,18 @@ suite! {
     catnip_vhost_v6 = CATNIP_VHOST_V6;
 }
 
+// The card leaves segmentation to its host: frames of up to 64 KiB from the client.
+#[cfg(feature = "catnip-dpdk")]
+suite! {
+    {
+        ends: half_close_by_the_server the_end_comes_last;
+        transfer: every_length_and_segments pop_sizes ping_pong without_a_copy what_was_popped_stays;
+        sleeping: readiness;
+    } on
+    catnip_vhost_tso_v4 = CATNIP_VHOST_TSO_V4;
+    catnip_vhost_tso_v6 = CATNIP_VHOST_TSO_V6;
+}
+
 // The card makes the socket, either may be first, and the host may go and come again.
 #[cfg(feature = "catnip-dpdk")]
 suite! {

@@ -20,6 +20,9 @@ static uint8_t sums(uint64_t flags)
 	/* NONE: not in the packet, but the data are right. */
 	if (l4 == RTE_MBUF_F_RX_L4_CKSUM_GOOD || l4 == RTE_MBUF_F_RX_L4_CKSUM_NONE)
 		return MARGAY_SUMS_GOOD;
+	/* The same by the marks for sending, as net_vhost has them with legacy-ol-flags=1. */
+	if ((flags & (RTE_MBUF_F_TX_L4_MASK | RTE_MBUF_F_TX_TCP_SEG)) != 0)
+		return MARGAY_SUMS_GOOD;
 	return MARGAY_SUMS_UNKNOWN;
 }
 
@@ -121,6 +124,7 @@ uint16_t margay_finish(struct rte_mbuf *head)
 void margay_set_work(struct rte_mbuf *head, const struct margay_work *work)
 {
 	head->ol_flags |= work->flags;
+	head->packet_type = work->packet_type;
 	head->l2_len = work->link_len;
 	head->l3_len = work->network_len;
 	head->l4_len = work->transport_len;

@@ -37,6 +37,7 @@ static const uint64_t MARGAY_FLAG_TX_TCP_CKSUM = RTE_MBUF_F_TX_TCP_CKSUM;
 static const uint64_t MARGAY_FLAG_TX_UDP_CKSUM = RTE_MBUF_F_TX_UDP_CKSUM;
 static const uint64_t MARGAY_FLAG_TX_TCP_SEG = RTE_MBUF_F_TX_TCP_SEG;
 static const uint64_t MARGAY_FLAG_TX_IP_CKSUM = RTE_MBUF_F_TX_IP_CKSUM;
+static const uint32_t MARGAY_PACKET_UDP = RTE_PTYPE_L4_UDP;
 static const uint64_t MARGAY_RSS_IP = RTE_ETH_RSS_IP;
 static const uint64_t MARGAY_RSS_TCP = RTE_ETH_RSS_TCP;
 static const uint64_t MARGAY_RSS_UDP = RTE_ETH_RSS_UDP;
@@ -74,6 +75,8 @@ struct margay_segment {
 /* What a driver is to do to a packet that it sends. */
 struct margay_work {
 	uint64_t flags;
+	/* What it is (RTE_PTYPE_*), for drivers that sum by software and look there; 0 for all others. */
+	uint32_t packet_type;
 	uint16_t link_len;
 	uint16_t network_len;
 	uint16_t transport_len;

@@ -137,7 +137,7 @@ fn a_full_ring_is_waited_for() {
             break;
         }
     }
-    assert!(burst.is_full(), "it takes no more");
+    assert!(burst.is_full() && port.is_sending(), "it takes no more");
     assert!(port.arm(), "there is something to do");
     let (mut next, mut incoming, mut looks) = (0_u32, Burst::new(), 0);
     while next < sent {
@@ -150,6 +150,7 @@ fn a_full_ring_is_waited_for() {
         looks += 1;
         assert!(looks < LOOKS, "{next} of {sent}");
     }
+    assert!(!port.is_sending());
     assert_eq!((port.counters().sent, port.counters().send_drops), (sent.into(), 0));
 }
 
@@ -380,6 +381,26 @@ fn af_packet_has_the_kernel_as_its_peer() {
     send(&mut other, [frame(&pools(), &tagged)]);
     let (_, bytes) = receive(&mut port, |_, bytes| bytes[12..14] == [0x81, 0]);
     assert!(bytes == tagged, "{:x?}", &bytes[..20]);
+}
+
+/// An MTU that is asked for is the port's, and that of the kernel's interface behind it.
+#[test]
+fn an_mtu_reaches_the_interface() {
+    if !own("dpdk::an_mtu_reaches_the_interface") {
+        return;
+    }
+    veth();
+    for (port, interface, mtu) in
+        [("net_af_packet_mtu0,iface=ours", "ours", 1400), ("net_tap_mtu0,iface=mine", "mine", 1300)]
+    {
+        let port = Dpdk::open(&Settings { mtu: Some(mtu), ..small(port) }, &pools()).unwrap();
+        assert_eq!(port.caps().mtu, mtu);
+        let said = std::process::Command::new("ip").args(["-o", "link", "show", interface]).output().unwrap();
+        let said = String::from_utf8(said.stdout).unwrap();
+        assert!(said.contains(&format!(" mtu {mtu} ")), "{said}");
+    }
+    // More than its slots have room for.
+    assert!(Dpdk::open(&Settings { mtu: Some(9000), ..small("net_af_packet_mtu1,iface=ours") }, &pools()).is_err());
 }
 
 #[test]

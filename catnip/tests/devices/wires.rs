@@ -69,7 +69,7 @@ macro_rules! wires {
 
 wires! { socket packet long_packet tap xdp_native xdp_generic long_xdp }
 #[cfg(feature = "dpdk")]
-wires! { memif vhost net_af_packet net_af_xdp net_tap }
+wires! { memif vhost long_vhost net_af_packet net_af_xdp net_tap }
 
 fn random_frames(mut wire: Wire) {
     let frames = std::env::var("MARGAY_FRAMES").map_or(FRAMES, |text| text.parse().expect("a number of frames"));
@@ -270,9 +270,15 @@ fn xdp_of(test: &str, mode: Mode, mtu: u16) -> Option<Wire> {
 /// A port of DPDK with pools of its own, and few of everything. Its name ends in a number that no other port of this process has.
 #[cfg(feature = "dpdk")]
 fn port(name: impl FnOnce(usize) -> String, pools: &Pools) -> Dpdk {
+    port_of(name, pools, None)
+}
+
+#[cfg(feature = "dpdk")]
+fn port_of(name: impl FnOnce(usize) -> String, pools: &Pools, mtu: Option<u16>) -> Dpdk {
     static NUMBER: AtomicUsize = AtomicUsize::new(100);
     let name = name(NUMBER.fetch_add(1, Ordering::Relaxed));
-    let settings = dpdk::Settings { receive: 256, transmit: 128, buffers: Some(2048), ..dpdk::Settings::new(&name) };
+    let settings =
+        dpdk::Settings { receive: 256, transmit: 128, buffers: Some(2048), mtu, ..dpdk::Settings::new(&name) };
     Dpdk::open(&settings, pools).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
@@ -306,12 +312,24 @@ fn memif(_: &str) -> Option<Wire> {
 #[cfg(feature = "dpdk")]
 #[expect(clippy::unnecessary_wraps, reason = "as for `socket`")]
 fn vhost(_: &str) -> Option<Wire> {
+    Some(vhost_of(None))
+}
+
+/// The same with frames that are longer than a packet buffer.
+#[cfg(feature = "dpdk")]
+#[expect(clippy::unnecessary_wraps, reason = "as for `socket`")]
+fn long_vhost(_: &str) -> Option<Wire> {
+    Some(vhost_of(Some(9000)))
+}
+
+#[cfg(feature = "dpdk")]
+fn vhost_of(mtu: Option<u16>) -> Wire {
     let directory = tempfile::tempdir().unwrap();
     let (all, socket) = ([pools(), pools()], directory.path().join("vhost.sock"));
-    let near = port(|number| format!("net_vhost{number},iface={},queues=1", socket.display()), &all[0]);
+    let near = port_of(|number| format!("net_vhost{number},iface={},queues=1", socket.display()), &all[0], mtu);
     let guest = |number| format!("net_virtio_user{number},path={},queues=1,queue_size=256", socket.display());
-    let far = port(guest, &all[1]);
-    Some(linked(near, far, all, directory))
+    let far = port_of(guest, &all[1], mtu);
+    linked(near, far, all, directory)
 }
 
 /// DPDK's packet sockets at both ends of a veth.

@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where what it stands on is missing")]
 
+#[cfg(feature = "dpdk")]
+mod cuts;
 mod kernel;
 #[path = "../devices/network.rs"]
 mod network;

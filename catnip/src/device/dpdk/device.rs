@@ -147,6 +147,10 @@ impl Device for Dpdk {
         Ok(())
     }
 
+    fn is_sending(&self) -> bool {
+        self.transmitter.waits()
+    }
+
     fn counters(&self) -> DeviceCounters {
         let now = self.port.stats();
         let missed = |stats: &rte_eth_stats| stats.imissed + stats.ierrors + stats.rx_nombuf;

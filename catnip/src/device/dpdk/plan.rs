@@ -8,14 +8,19 @@ use dpdk_sys::{
     MARGAY_HEADROOM, MARGAY_RSS_IP, MARGAY_RSS_TCP, MARGAY_RSS_UDP, MARGAY_RX_IPV4_CKSUM, MARGAY_RX_SCATTER,
     MARGAY_RX_TCP_CKSUM, MARGAY_RX_UDP_CKSUM, MARGAY_SPREAD_BY_HASH, MARGAY_TX_IPV4_CKSUM, MARGAY_TX_MULTI_SEGS,
     MARGAY_TX_TCP_CKSUM, MARGAY_TX_TCP_TSO, MARGAY_TX_UDP_CKSUM, margay_iova_is_va, rte_eth_conf,
-    rte_eth_dev_adjust_nb_rx_tx_desc, rte_eth_dev_configure, rte_eth_dev_get_mtu, rte_eth_dev_info,
-    rte_eth_dev_set_mtu,
+    rte_eth_dev_adjust_nb_rx_tx_desc, rte_eth_dev_configure, rte_eth_dev_get_mtu, rte_eth_dev_set_mtu,
 };
 use runtime::{Errno, Error, Result};
 use rustix::io::Errno as Os;
 
 /// Bytes in front of a packet and behind it that its length on the wire does not count: Ethernet's header and a VLAN tag.
 const OVERHEAD: u32 = super::super::frame_max(0) as u32;
+
+/// Bytes of the longest frame that is cut: a packet of IP can have no more.
+const CUT_MAX: u32 = u16::MAX as u32 + OVERHEAD;
+
+/// Descriptors that drivers want for a packet beside those of its packet buffers (a header of their own, what is to be done to it), or keep free.
+const BESIDE: usize = 4;
 
 const MTU: Error = Error::new(Errno::INVAL, "the MTU is more than the port can have");
 
@@ -28,7 +33,13 @@ const OWN_MEMORY: [&str; 2] = ["net_virtio_user", "net_af_xdp"];
 /// never takes, because it counts their Ethernet headers, too.
 const WRONG_SUMS: [&str; 1] = ["net_tap"];
 
+/// Drivers that sum by software, for peers that take no open checksums, and are right (22.11) under two conditions: no piece in the middle of a
+/// packet has an odd length (`rte_raw_cksum_mbuf`), and a datagram is called one, for else a sum of zero stays as it is (`vhost_dev_tx_sw_csum`),
+/// which says that there is none.
+const OWN_SUMS: [&str; 1] = ["net_vhost"];
+
 /// What a port is set to.
+#[expect(clippy::struct_excessive_bools, reason = "each is another thing that the port does")]
 pub struct Plan {
     pub mtu: u16,
     pub queues: u16,
@@ -42,6 +53,8 @@ pub struct Plan {
     pub segmentation: bool,
     /// Payloads may be attached.
     pub attach: bool,
+    /// The driver is one of [`OWN_SUMS`].
+    pub sums: bool,
     /// What the driver is told.
     conf: Box<rte_eth_conf>,
 }
@@ -60,18 +73,35 @@ impl Port {
     /// `EINVAL` the MTU is too large; `ENOTSUP` and others of the driver.
     pub fn configure(&self, settings: &Settings) -> Result<Plan> {
         let info = self.info()?;
-        let mtu = self.longest(&info, settings)?;
+        let before = self.mtu()?;
+        let mtu = settings.mtu.unwrap_or(before);
+        if mtu != before && info.max_mtu != 0 && mtu > info.max_mtu {
+            return Err(MTU);
+        }
         let (receives, transmits) = (info.rx_offload_capa, info.tx_offload_capa);
         let all = |offered: u64, wanted: u64| offered & wanted == wanted;
-        let sums = MARGAY_TX_UDP_CKSUM | MARGAY_TX_TCP_CKSUM;
-        let checksum = settings.checksum && all(transmits, sums) && !WRONG_SUMS.contains(&self.driver());
-        let chains = all(transmits, MARGAY_TX_MULTI_SEGS);
-        let segmentation = settings.segmentation && checksum && chains && all(transmits, MARGAY_TX_TCP_TSO);
+        let both = MARGAY_TX_UDP_CKSUM | MARGAY_TX_TCP_CKSUM;
+        let checksum = settings.checksum && all(transmits, both) && !WRONG_SUMS.contains(&self.driver());
+        let (mut receive, mut transmit) = (settings.receive, settings.transmit);
+        // SAFETY: two numbers that it changes.
+        let said = unsafe { rte_eth_dev_adjust_nb_rx_tx_desc(self.id(), &raw mut receive, &raw mut transmit) };
+        check(said, "rte_eth_dev_adjust_nb_rx_tx_desc")?;
+        // A packet for which the whole ring is too short would never go, and nothing behind it.
+        let most = match info.tx_desc_lim.nb_seg_max {
+            0 => usize::from(u8::MAX),
+            most => usize::from(most),
+        };
+        let most = most.min(self.ring().min(transmit.into()).saturating_sub(BESIDE)).max(1);
+        let chains = all(transmits, MARGAY_TX_MULTI_SEGS).then_some(most);
         // What does not fit a packet buffer comes in several, where the port can do that.
         let frame = u32::from(mtu) + OVERHEAD;
         let scatter = frame > SEGMENT && receives & MARGAY_RX_SCATTER != 0;
         let longest = (u32::from(u16::MAX) - MARGAY_HEADROOM) & !63;
         let segment = if scatter || frame <= SEGMENT { SEGMENT } else { frame.next_multiple_of(64).min(longest) };
+        let segmentation = settings.segmentation
+            && checksum
+            && all(transmits, MARGAY_TX_TCP_TSO)
+            && chains.is_some_and(|most| CUT_MAX.div_ceil(segment) as usize <= most);
 
         let mut conf = Box::<rte_eth_conf>::default();
         conf.rxmode.mtu = mtu.into();
@@ -82,9 +112,9 @@ impl Port {
             conf.rxmode.offloads |= MARGAY_RX_SCATTER;
         }
         if checksum {
-            conf.txmode.offloads |= sums | transmits & MARGAY_TX_IPV4_CKSUM;
+            conf.txmode.offloads |= both | transmits & MARGAY_TX_IPV4_CKSUM;
         }
-        if chains {
+        if chains.is_some() {
             conf.txmode.offloads |= MARGAY_TX_MULTI_SEGS;
         }
         if segmentation {
@@ -98,8 +128,6 @@ impl Port {
             conf.rx_adv_conf.rss_conf.rss_hf = hashes;
         }
         conf.intr_conf.set_rxq((settings.interrupts && self.may_interrupt()).into());
-        let most = usize::from(info.tx_desc_lim.nb_seg_max);
-        let chains = chains.then_some(if most == 0 { usize::from(u8::MAX) } else { most });
         let shares = self.arguments().contains("zero-copy=yes");
         let attach = settings.attach
             && chains.is_some()
@@ -107,8 +135,9 @@ impl Port {
             && !OWN_MEMORY.contains(&self.driver())
             // SAFETY: the environment is up.
             && (!self.uses_dma() || unsafe { margay_iova_is_va() });
-        let (mut receive, mut transmit) = (settings.receive, settings.transmit);
-        let mut plan = Plan { mtu, queues, receive, transmit, segment, chains, checksum, segmentation, attach, conf };
+        let sums = OWN_SUMS.contains(&self.driver());
+        let mut plan =
+            Plan { mtu, queues, receive, transmit, segment, chains, checksum, segmentation, attach, sums, conf };
         let _control = control();
         if let Err(error) = self.apply(&plan) {
             if !plan.interrupts() {
@@ -116,11 +145,16 @@ impl Port {
             }
             self.apply_without_interrupts(&mut plan)?;
         }
-        // SAFETY: two numbers that it changes.
-        let said = unsafe { rte_eth_dev_adjust_nb_rx_tx_desc(self.id(), &raw mut receive, &raw mut transmit) };
-        check(said, "rte_eth_dev_adjust_nb_rx_tx_desc")?;
-        (plan.receive, plan.transmit) = (receive, transmit);
+        if mtu != before {
+            self.set_mtu(mtu)?;
+        }
         Ok(plan)
+    }
+
+    /// Descriptors of a queue at most, where the device is told how many: `net_virtio_user` makes do with those, and says nothing.
+    fn ring(&self) -> usize {
+        let told = self.arguments().split(',').find_map(|argument| argument.strip_prefix("queue_size="));
+        told.and_then(|told| told.parse().ok()).unwrap_or(usize::MAX)
     }
 
     /// Tells the driver. The caller has [`control`].
@@ -139,24 +173,23 @@ impl Port {
         self.apply(plan)
     }
 
-    /// The longest packet, which the port is told if it is to be another one than it has.
-    fn longest(&self, info: &rte_eth_dev_info, settings: &Settings) -> Result<u16> {
+    /// The longest packet that it has.
+    fn mtu(&self) -> Result<u16> {
         let mut mtu = 0;
         // SAFETY: a number that it fills in.
         let said = unsafe { rte_eth_dev_get_mtu(self.id(), &raw mut mtu) };
-        check(said, "rte_eth_dev_get_mtu")?;
-        let Some(wanted) = settings.mtu.filter(|&wanted| wanted != mtu) else { return Ok(mtu) };
-        if info.max_mtu != 0 && wanted > info.max_mtu {
-            return Err(MTU);
-        }
+        check(said, "rte_eth_dev_get_mtu").map(|()| mtu)
+    }
+
+    /// Tells the driver the longest packet once more: those over the kernel's interfaces give it to these only now, and DPDK wants the port configured
+    /// before. The caller has [`control`].
+    fn set_mtu(&self, mtu: u16) -> Result<()> {
         // SAFETY: numbers.
-        let said = unsafe { rte_eth_dev_set_mtu(self.id(), wanted) };
-        // A driver that cannot be told has no bound of its own below its longest packet.
-        let untold = said == -Os::OPNOTSUPP.raw_os_error() && u32::from(wanted) + OVERHEAD <= info.max_rx_pktlen;
-        if untold {
-            Ok(wanted)
-        } else {
-            check(said, "rte_eth_dev_set_mtu: the port cannot have this MTU").map(|()| wanted)
+        let said = unsafe { rte_eth_dev_set_mtu(self.id(), mtu) };
+        // A driver that cannot be told has no bound of its own below its longest packet, which was looked at when it was configured.
+        if said == -Os::OPNOTSUPP.raw_os_error() {
+            return Ok(());
         }
+        check(said, "rte_eth_dev_set_mtu: the port cannot have this MTU")
     }
 }

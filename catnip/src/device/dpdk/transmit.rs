@@ -13,8 +13,8 @@ use super::turns::Turn;
 use core::ptr::NonNull;
 use dpdk_sys::{
     MARGAY_FLAG_TX_IP_CKSUM, MARGAY_FLAG_TX_IPV4, MARGAY_FLAG_TX_IPV6, MARGAY_FLAG_TX_TCP_CKSUM,
-    MARGAY_FLAG_TX_TCP_SEG, MARGAY_FLAG_TX_UDP_CKSUM, margay_attach, margay_chain, margay_extend, margay_finish,
-    margay_free, margay_prepare, margay_send, margay_set_work, margay_work, rte_mbuf,
+    MARGAY_FLAG_TX_TCP_SEG, MARGAY_FLAG_TX_UDP_CKSUM, MARGAY_PACKET_UDP, margay_attach, margay_chain, margay_extend,
+    margay_finish, margay_free, margay_prepare, margay_send, margay_set_work, margay_work, rte_mbuf,
 };
 use runtime::Result;
 use runtime::buf::Buf;
@@ -32,7 +32,7 @@ enum Fate {
 }
 
 /// The sending half of a port.
-#[expect(clippy::struct_excessive_bools, reason = "two are what the port does, two what has happened")]
+#[expect(clippy::struct_excessive_bools, reason = "three are what the port does, two what has happened")]
 pub struct Transmitter {
     port: u16,
     turn: Turn,
@@ -46,6 +46,8 @@ pub struct Transmitter {
     /// What the port does by itself.
     checksum: bool,
     segmentation: bool,
+    /// Whether it may do so by software that is right under conditions only.
+    sums: bool,
     /// What the driver had no room for, from `at` on.
     waiting: Vec<*mut rte_mbuf>,
     at: usize,
@@ -83,6 +85,7 @@ impl Transmitter {
             longest: super::super::frame_max(plan.mtu),
             checksum: plan.checksum,
             segmentation: plan.segmentation,
+            sums: plan.sums,
             waiting: Vec::with_capacity(WAITING_MAX),
             at: 0,
             refused: 0,
@@ -105,7 +108,7 @@ impl Transmitter {
 
     /// Whether something is ready that the driver had no room for.
     #[inline]
-    fn waits(&self) -> bool {
+    pub fn waits(&self) -> bool {
         self.at < self.waiting.len()
     }
 
@@ -238,7 +241,8 @@ impl Transmitter {
             return Fate::Refuse;
         }
         let (mut copies, mut attached) = (1, 0);
-        if len > COPIED_MAX && self.attached.is_some() {
+        let odd = self.sums && matches!(frame.checksum, Checksum::Partial { .. }) && is_odd_within(frame);
+        if len > COPIED_MAX && self.attached.is_some() && !odd {
             (copies, attached) = self.pieces(frame);
         }
         let available = self.attached.as_ref().map_or(0, |(_, loans)| loans.available());
@@ -283,7 +287,10 @@ impl Transmitter {
     #[inline]
     fn begin(&mut self, frame: Frame, pieces: usize, attach: bool, counters: &mut DeviceCounters) {
         let len = frame.data.len();
-        let work = work(&frame);
+        let mut work = work(&frame);
+        if let Some(work) = work.as_mut().filter(|work| self.sums && work.flags & MARGAY_FLAG_TX_UDP_CKSUM != 0) {
+            work.packet_type = MARGAY_PACKET_UDP;
+        }
         let packet = if attach { self.attach_pieces(frame) } else { self.copy_all(&frame) };
         let Some(head) = packet.head else {
             counters.send_drops += 1;
@@ -382,6 +389,16 @@ impl Packet {
     }
 }
 
+/// Whether a piece of the frame ends at an odd place before the frame does.
+fn is_odd_within(frame: &Frame) -> bool {
+    let mut end = 0;
+    frame.data.iter().any(|piece| {
+        let odd = end % 2 == 1;
+        end += piece.len();
+        odd
+    })
+}
+
 /// Whether a piece of a frame is attached: it is long enough, and its length fits the field for it.
 #[inline]
 fn is_attached(piece: &Buf) -> bool {
@@ -431,6 +448,7 @@ fn work(frame: &Frame) -> Option<margay_work> {
     let tcp = offset == TCP_CHECKSUM;
     let mut work = margay_work {
         flags: if six { MARGAY_FLAG_TX_IPV6 } else { MARGAY_FLAG_TX_IPV4 },
+        packet_type: 0,
         link_len: link_len as u16,
         network_len: start.checked_sub(link_len as u16)?,
         transport_len: 0,
