@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench sim fuzz miri loom install doc clean
+.PHONY: help setup run test lint bench sim fuzz miri asan loom install doc clean
 
 help:  ## show these names
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -37,6 +37,9 @@ fuzz: setup ## fuzz every target for FUZZ_SECONDS (60) each; needs nightly and c
 
 miri: setup ## run the buffer and slab tests under Miri; needs nightly with miri
 	@scripts/miri
+
+asan: setup ## run tests, devices and soaks under AddressSanitizer
+	@scripts/asan
 
 loom: setup ## check every interleaving of wakers, doorbells and rings
 	@scripts/loom

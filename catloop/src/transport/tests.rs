@@ -40,6 +40,13 @@ pub fn at(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 
+impl Drop for Side {
+    fn drop(&mut self) {
+        // As the LibOs does: a coroutine that sleeps until a deadline holds the reactor, which holds the coroutine.
+        self.reactor.shutdown();
+    }
+}
+
 impl Side {
     pub fn new(directory: &TempDir) -> Self {
         Self::with(settings(directory.path()))

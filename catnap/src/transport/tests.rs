@@ -51,6 +51,13 @@ pub fn bytes(from: usize, len: usize) -> Vec<u8> {
     (from..from + len).map(|i| (i % 251) as u8).collect()
 }
 
+impl Drop for Side {
+    fn drop(&mut self) {
+        // As the LibOs does: a coroutine that sleeps until a deadline holds the reactor, which holds the coroutine.
+        self.reactor.shutdown();
+    }
+}
+
 impl Side {
     pub fn new() -> Self {
         Self::with(settings())

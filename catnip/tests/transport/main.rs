@@ -59,6 +59,13 @@ fn end(folder: &Path, own: &str, other: &str, addresses: &[&str]) -> Settings {
     settings
 }
 
+impl Drop for Side {
+    fn drop(&mut self) {
+        // As the LibOs does: a coroutine that sleeps until a deadline holds the reactor, which holds the coroutine.
+        self.reactor.shutdown();
+    }
+}
+
 impl Side {
     fn new(settings: &Settings) -> Self {
         let reactor = Reactor::new().unwrap();

@@ -11,6 +11,7 @@ use core::ptr::NonNull;
 
 use super::backing::{Backing, TOO_LARGE, free_block};
 use super::header::{Header, Slab, narrow};
+use super::poison;
 use crate::{Errno, Error, Result};
 
 pub(super) const NO_VIEWS: Error = Error::new(Errno::NOBUFS, "the pool's second views are used up");
@@ -71,6 +72,10 @@ impl Inner {
         let memory = NonNull::new(unsafe { alloc::alloc(layout) })
             .ok_or(Error::new(Errno::NOMEM, "no memory for the headers of buffers"))?;
         let first = memory.cast::<Header>();
+        if matches!(backing, Backing::Heap(_)) {
+            // SAFETY: the backing's memory, says the caller.
+            unsafe { poison::free(slots.memory, slots.count as usize * slots.stride) };
+        }
         let has_slots = matches!(backing, Backing::Heap(_) | Backing::Region(_));
         let lent = matches!(backing, Backing::Loans(_));
         let inner = Inner {
@@ -101,11 +106,18 @@ impl Inner {
     pub unsafe fn take_block(inner: NonNull<Inner>) -> Option<NonNull<Header>> {
         // SAFETY: alive, says the caller.
         let pool = unsafe { inner.as_ref() };
-        match pool.blocks.take_used() {
+        let taken = match pool.blocks.take_used() {
             Some(header) => Some(header),
             // SAFETY: as above.
             None => unsafe { Self::take_fresh_block(inner) },
+        };
+        if cfg!(asan)
+            && let Some(header) = taken
+        {
+            // SAFETY: just taken, so that it is initialised, and its block lies in the pool's memory.
+            unsafe { poison::taken(header.as_ref().base.get(), header.as_ref().capacity.get() as usize) };
         }
+        taken
     }
 
     /// # Safety
@@ -157,6 +169,11 @@ impl Inner {
         if !pool.slots {
             // SAFETY: the caller's promise.
             return unsafe { Self::give_back_foreign(inner, block) };
+        }
+        // Foreign memory may be unmapped without a word to the sanitizer, which would then fault what is mapped there next.
+        if cfg!(asan) && matches!(pool.backing, Backing::Heap(_)) {
+            // SAFETY: initialised, and its block lies in the pool's memory.
+            unsafe { poison::free(block.as_ref().base.get(), block.as_ref().capacity.get() as usize) };
         }
         // SAFETY: blocks of a pool with slots come from `blocks`.
         unsafe { pool.blocks.put(block) };

@@ -50,6 +50,7 @@ mod backing;
 mod chain;
 mod header;
 mod inner;
+mod poison;
 mod pool;
 mod pools;
 mod sga;

@@ -604,3 +604,25 @@ fn debug_forms_tell_sizes_only() {
     assert_eq!(format!("{sga:?}"), "[Buf { len: 6, offset: 2, views: 1, .. }]");
     assert!(format!("{pool:?}").starts_with("Stats { capacity: 1, in_use: 1"));
 }
+
+/// Under AddressSanitizer a slot that is not out is as bad to touch as freed memory, and so is what lies between two slots.
+#[cfg(asan)]
+#[test]
+fn the_sanitizer_knows_which_slots_are_out() {
+    use super::poison::is_free;
+    let pool = Pool::heap(100, 2, 8, 2).unwrap();
+    let (memory, len) = pool.memory().unwrap();
+    // SAFETY: every place is inside the pool's memory.
+    let free = |from: usize, to: usize| (from..to).all(|at| is_free(unsafe { memory.add(at) }.as_ptr()));
+    assert!(free(0, len));
+    // The second round takes a slot that was used before.
+    for _ in 0..2 {
+        let mut buf = pool.alloc(3).unwrap();
+        assert!((0..108).all(|at| !free(at, at + 1)) && free(108, len));
+        let front = buf.split_front(1).unwrap();
+        drop(buf);
+        assert!((0..108).all(|at| !free(at, at + 1)));
+        drop(front);
+        assert!(free(0, len));
+    }
+}
