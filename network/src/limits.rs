@@ -210,6 +210,21 @@ pub const TCP_ANSWER_INTERVAL: Duration = Duration::from_millis(500);
 pub const TCP_BLACK_HOLE_TIMEOUTS: u8 = 3;
 /// The MSS below which that is not tried: any path has room for it (RFC 9293 section 3.7.1).
 pub const TCP_BLACK_HOLE_MSS: u16 = 536;
+/// How long the size of a path that was found is left alone, before the path may have become wider (RFC 1191 section 6.3: ten minutes
+/// are recommended).
+pub const TCP_PROBE_AGAIN: Duration = Duration::from_mins(10);
+/// By how many bytes longer segments may become at least that it is worth the loss of a probe, as on Linux.
+pub const TCP_PROBE_RANGE: u16 = 8;
+/// Full segments that must wait behind a probe, so that duplicate acknowledgments show its loss (RFC 4821 section 7.4): as many as
+/// those are (RFC 5681 section 3.2), and one that may be lost.
+pub const TCP_PROBE_BEHIND: u32 = 4;
+/// Segments that the congestion window has room for at least when a probe leaves: a smaller one would be used up by it.
+pub const TCP_PROBE_WINDOW: u32 = 10;
+/// Probes of one size that are lost in a row for reasons that nobody knows, before that size counts as too long (RFC 8899 section
+/// 5.1.2, MAX_PROBES).
+pub const TCP_PROBES_UNCLEAR: u8 = 3;
+/// How many times as long no probe leaves after the timer has found one lost (RFC 4821 section 7.6.3).
+pub const TCP_PROBE_TIMEOUT_FACTOR: u32 = 5;
 
 // TCP's sockets and listeners (`tcp::listen`, `tcp::time_wait`, `stack::streams`).
 

@@ -91,6 +91,7 @@ const TITLES: &[(u32, &str)] = &[
     (8257, "DCTCP"),
     (8335, "PROBE"),
     (8415, "DHCPv6: its back-off"),
+    (8899, "Path MTU discovery for datagrams"),
     (8985, "RACK-TLP"),
     (9293, "TCP"),
     (9406, "HyStart++"),

@@ -59,8 +59,9 @@ impl Stack {
         let Some(index) = self.quoted(quoted) else { return };
         let (mss, mtus) = (self.path_mss(quoted.flow.remote.0, now), self.path_mtus.version());
         if let Some(open) = self.streams.slab.at_mut(index).and_then(|stream| stream.open()) {
-            open.mtus = mtus;
-            open.connection.set_path(mss);
+            // Routers may have to cut what leaves from now on, which the short way does not let them.
+            (open.mtus, open.neighbour) = (mtus, None);
+            open.connection.too_big(quoted.seq, mss, now);
         }
         self.settle(index, now);
     }

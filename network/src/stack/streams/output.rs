@@ -206,7 +206,7 @@ impl Stack {
         let mss = self.path_mss(path.destination, now);
         if let Some(open) = self.streams.slab.at_mut(index).and_then(|stream| stream.open()) {
             (open.path, open.mtus, open.neighbour) = (path, mtus, None);
-            open.connection.set_path(mss);
+            open.connection.set_path(mss, now);
         }
     }
 

@@ -118,6 +118,9 @@ impl Open {
         if outcome.acked > 0 {
             self.acknowledged_some(outcome.acked, now);
         }
+        if self.timers.probe().is_some() {
+            self.look_at_probe(now);
+        }
     }
 
     /// SND.UNA has moved.

@@ -29,7 +29,9 @@ mod options;
 mod output;
 mod path;
 mod persist;
+mod probing;
 mod quick;
+mod search;
 mod stamps;
 mod state;
 mod timers;
@@ -446,10 +448,19 @@ impl Connection {
         core::mem::take(news)
     }
 
-    /// The path has room for segments of so many bytes now, without options.
-    pub fn set_path(&mut self, mss: u16) {
+    /// The path has room for segments of so many bytes, without options, as far as somebody has said.
+    pub fn set_path(&mut self, mss: u16, now: Time) {
         match &mut self.phase {
-            Phase::Open(open) => open.set_path(mss),
+            Phase::Open(open) => open.set_path(mss, now),
+            Phase::Opening(opening) => opening.set_path(mss),
+        }
+    }
+
+    /// ICMP says that the segment with this number was too long, and that so much would fit. The caller has made sure, by
+    /// [`is_in_flight`](Self::is_in_flight), that it is about a segment of this connection.
+    pub fn too_big(&mut self, seq: Seq, mss: u16, now: Time) {
+        match &mut self.phase {
+            Phase::Open(open) => open.too_big(seq, mss, now),
             Phase::Opening(opening) => opening.set_path(mss),
         }
     }

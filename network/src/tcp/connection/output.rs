@@ -12,6 +12,7 @@ use runtime::buf::Sga;
 use runtime::time::Time;
 
 use super::open::{Due, Open};
+use super::probing::Turn;
 use super::{Limit, State};
 use crate::tcp::receive::Need;
 use crate::tcp::segment::Outgoing;
@@ -102,6 +103,13 @@ impl Open {
             self.timers.resume = at;
             return None;
         }
+        if self.timers.is_search_due(now) {
+            match self.probe_path(waiting, limit, now) {
+                Turn::Leaves(segment) => return Some(segment),
+                Turn::Waits => return None,
+                Turn::Passes => {}
+            }
+        }
         let offer = self.offer(waiting, limit);
         let len = amount(&offer);
         if len == 0 && (waiting > 0 || offer.window == 0) {
@@ -117,7 +125,7 @@ impl Open {
     }
 
     #[inline]
-    fn offer(&self, waiting: u32, limit: Limit) -> Offer {
+    pub(super) fn offer(&self, waiting: u32, limit: Limit) -> Offer {
         let (una, next) = (self.recovery.una(), self.recovery.next());
         Offer {
             waiting,
@@ -135,7 +143,7 @@ impl Open {
 
     /// Sends `len` bytes that have not left yet, and the FIN if it is next then.
     #[inline]
-    fn fresh(&mut self, len: u32, offer: &Offer, now: Time) -> Option<Outgoing> {
+    pub(super) fn fresh(&mut self, len: u32, offer: &Offer, now: Time) -> Option<Outgoing> {
         let next = self.recovery.next();
         let (payload, len) = if len == 0 { (Sga::new(), 0) } else { self.slice(next, len, offer.segment, now)? };
         let mut flags = Flags::ACK;

@@ -117,7 +117,8 @@ impl Open {
             && !self.receiver.has_sack()
             && self.completions.is_none()
             && self.recovery.is_calm()
-            && self.timers.asks_nothing();
+            && self.timers.asks_nothing()
+            && !(self.timers.is_search_due(now) && waiting > self.mss.payload());
         let stamps = self.stamps.filter(|_| is_ordinary)?;
         if waiting == 0 {
             if self.receiver.acknowledge(now) != Need::Now {

@@ -13,13 +13,14 @@ use runtime::{Errno, Error};
 use super::State;
 use super::open::{Due, Open};
 use super::persist::Probes;
+use super::search::{Probe, Search};
 use crate::tcp::recovery::Expired;
 
 /// The peer has not answered for too long.
 pub(super) const SILENT: Error = Error::new(Errno::TIMEDOUT, "the peer does not answer");
 
 /// When each is over; [`Time::MAX`]: it is not armed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Timers {
     /// Of keep-alive.
     pub keep_alive: Time,
@@ -33,6 +34,9 @@ pub(super) struct Timers {
     pub resume: Time,
     /// What the peer's closed window was asked.
     pub probes: Probes,
+    /// How much the path has room for again, once segments were made shorter for it. It has no deadline: a probe is data that would leave
+    /// anyway.
+    pub search: Option<Box<Search>>,
 }
 
 impl Timers {
@@ -43,6 +47,7 @@ impl Timers {
         end: Time::MAX,
         resume: Time::MAX,
         probes: Probes::NONE,
+        search: None,
     };
 
     #[inline]
@@ -57,6 +62,32 @@ pub(super) struct Slow(Option<Box<Timers>>);
 
 impl Slow {
     pub const NONE: Self = Self(None);
+
+    /// The search of a path's size, if there is one.
+    pub fn search_mut(&mut self) -> Option<&mut Search> {
+        self.0.as_deref_mut()?.search.as_deref_mut()
+    }
+
+    /// The probe of the path that is under way.
+    #[inline]
+    pub fn probe(&self) -> Option<&Probe> {
+        self.0.as_deref()?.search.as_deref()?.probe()
+    }
+
+    /// Whether a probe of the path may leave, as far as the time is concerned.
+    #[inline]
+    pub fn is_search_due(&self, now: Time) -> bool {
+        self.0.as_deref().and_then(|timers| timers.search.as_deref()).is_some_and(|search| search.is_due(now))
+    }
+
+    /// Whether no probe awaits its answer: neither of the peer's window nor of the path.
+    #[inline]
+    pub fn asks_nothing(&self) -> bool {
+        match self.0.as_deref() {
+            None => true,
+            Some(timers) => timers.probes.last == Time::MAX && timers.probes.sent == 0 && self.probe().is_none(),
+        }
+    }
 }
 
 impl Deref for Slow {
@@ -71,14 +102,6 @@ impl Deref for Slow {
 impl DerefMut for Slow {
     fn deref_mut(&mut self) -> &mut Timers {
         self.0.get_or_insert_with(|| Box::new(Timers::NONE))
-    }
-}
-
-impl Timers {
-    /// Whether no probe of the peer's window awaits its answer.
-    #[inline]
-    pub fn asks_nothing(&self) -> bool {
-        self.probes.last == Time::MAX && self.probes.sent == 0
     }
 }
 
@@ -124,6 +147,9 @@ impl Open {
             Expired::Reordered => {}
             Expired::Timeout { count } => self.timed_out(count, now),
         }
+        if self.timers.probe().is_some() {
+            self.look_at_probe(now);
+        }
     }
 
     /// Data were not acknowledged in time for the `count`th time in a row (RFC 9293 section 3.8.3).
@@ -132,7 +158,7 @@ impl Open {
             // RFC 9293 section 3.8.3, R2.
             return self.fail(self.silence());
         }
-        self.shrink_for_black_hole(count);
+        self.shrink_for_black_hole(count, now);
         self.user_timer(now);
     }
 

@@ -9,6 +9,7 @@ use super::Recovery;
 use super::board::{Marks, Record};
 use super::fresh::{Context, Fresh};
 use super::frto;
+use super::repair::Found;
 use super::sack;
 use super::tlp;
 use super::types::{Acknowledgment, Outcome, State};
@@ -219,10 +220,9 @@ impl Recovery {
         } else if self.board.sacked() != 0 {
             self.timers.no_probe();
         }
-        outcome.lost = self.look_for_losses(acked != 0, now);
-        if self.state == State::Open && self.board.lost() != 0 {
-            outcome.reduced |= self.enter_recovery(before.outstanding, before.unsettled, now);
-        }
+        let found = self.look_for_losses(acked != 0, now);
+        outcome.lost = found.bytes;
+        outcome.reduced |= self.looked(found, before.outstanding, before.unsettled, now);
         outcome.reduced |= self.echoed(ack, before.outstanding, now);
         if self.state == State::Recovery && self.has_prr {
             let is_safe = acked != 0 && outcome.lost == 0;
@@ -270,7 +270,8 @@ impl Recovery {
         // The first segment is missing, and whatever is lost.
         let most = outstanding.saturating_sub(self.mss.max(self.board.lost()));
         if acked != 0 {
-            let counted = self.duplicates.moved(acked, self.mss, most, self.state == State::Recovery);
+            let in_recovery = matches!(self.state, State::Recovery | State::Repair);
+            let counted = self.duplicates.moved(acked, self.mss, most, in_recovery);
             return (false, fresh.saturating_sub(counted));
         }
         // RFC 5681 section 2, or, with SACK, RFC 6675 section 2: something arrived that is not at the left edge.
@@ -330,35 +331,32 @@ impl Recovery {
         false
     }
 
-    /// Looks for what is lost. Gives the bytes.
-    fn look_for_losses(&mut self, has_moved: bool, now: Time) -> u32 {
+    /// Looks for what is lost.
+    fn look_for_losses(&mut self, has_moved: bool, now: Time) -> Found {
         if self.has_rack {
             return self.find_losses(now);
         }
         let Self { board, sampling, controller, .. } = self;
-        let mut lost = 0;
-        let mut tell = |record: &Record| {
-            lost += record.len();
-            sampling.lost(record, controller);
-        };
+        let mut found = Found::default();
+        let mut tell = |record: &Record| found.add(record, sampling, controller);
         if self.has_sack {
             // RFC 6675 section 5: by what is selectively acknowledged behind it, or by three ACKs that say something.
             board.lose_below(self.mss, &mut tell);
             if self.duplicates.is_enough() && self.state == State::Open {
                 board.lose_first(self.mss, &mut tell);
             }
-        } else if self.state == State::Recovery {
+        } else if self.state == State::Recovery || (self.state == State::Repair && !board.begins_with_probe()) {
             // RFC 6582 section 3.2, step 3: a partial acknowledgment shows the next gap.
             if has_moved {
                 board.lose_first(self.mss, &mut tell);
                 // It leaves at once: the duplicates before have used up what PRR would allow for it.
-                self.is_forced |= lost != 0;
+                self.is_forced |= found.bytes != 0;
             }
         } else if self.state == State::Open && self.duplicates.is_enough() && !self.is_guarded {
             // Step 2: not because of what was sent again without need.
             board.lose_first(self.mss, &mut tell);
         }
-        lost
+        found
     }
 
     /// ECE (RFC 3168 section 6.1.2): once for each window, and not while a loss is made good. Gives whether it counts.
@@ -366,7 +364,8 @@ impl Recovery {
         if self.reduced.is_some_and(|until| self.una.is_behind(until)) {
             self.reduced = None;
         }
-        if !ack.ece || !self.has_ecn || self.state != State::Open || self.reduced.is_some() {
+        let is_free = matches!(self.state, State::Open | State::Repair);
+        if !ack.ece || !self.has_ecn || !is_free || self.reduced.is_some() {
             return false;
         }
         self.controller.on_congestion(Congested::Marked, now, outstanding);

@@ -8,6 +8,7 @@
 
 mod cut;
 mod losses;
+mod probe;
 mod sacked;
 
 pub use losses::Judgment;
@@ -36,6 +37,8 @@ impl Marks {
     pub const RESENT: Self = Self(4);
     /// Was sent again at some time: what an ACK of it says is ambiguous (Karn).
     pub const EVER_RESENT: Self = Self(8);
+    /// Left as a probe of the path: one segment, longer than the others.
+    pub const PROBE: Self = Self(16);
 
     #[inline]
     pub const fn has(self, other: Self) -> bool {

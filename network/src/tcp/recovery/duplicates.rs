@@ -53,6 +53,11 @@ impl Duplicates {
         (before - self.bytes).min(acked)
     }
 
+    /// No more than so many bytes can have arrived.
+    pub fn bound(&mut self, most: u32) {
+        self.bytes = self.bytes.min(most);
+    }
+
     /// None was.
     pub fn reset(&mut self) {
         *self = Self::default();

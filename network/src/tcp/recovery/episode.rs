@@ -43,13 +43,16 @@ impl Recovery {
     /// All that was sent before is acknowledged.
     #[cold]
     pub(super) fn end_episode(&mut self, now: Time) {
+        let was_congested = self.state != State::Repair;
         self.state = State::Open;
         self.frto = Frto::Off;
         self.is_forced = false;
         self.rack.recovered();
         self.duplicates.reset();
         self.undo.end(self.next);
-        self.controller.on_recovery_end(now);
+        if was_congested {
+            self.controller.on_recovery_end(now);
+        }
     }
 
     /// Nothing had been lost: everything is as before (RFC 4015 section 3.3, but for its timers).
@@ -81,7 +84,8 @@ impl Recovery {
         }
         self.timeouts = self.timeouts.saturating_add(1);
         // RFC 5681 section 3.1: the threshold is lowered once, not for each repetition.
-        let is_first = self.state == State::Open || (self.state == State::Loss && self.timeouts == 1);
+        let is_first =
+            matches!(self.state, State::Open | State::Repair) || (self.state == State::Loss && self.timeouts == 1);
         // RFC 5682 section 2.1, step 1: not for what was being made good already.
         let is_clear = self.state == State::Open || self.frto == Frto::First;
         let has_reneged = self.board.has_reneged();

@@ -14,6 +14,7 @@
 //! | `duplicates` | the same without RACK, and without SACK: RFC 5681, 6582, 6675 |
 //! | `prr` | how much leaves in recovery: RFC 6937, 9937 |
 //! | `frto`, `undo` | what was not lost after all: RFC 5682, 3522, 3708 |
+//! | `repair` | probes of the path, whose loss is no congestion: RFC 4821 |
 //!
 //! Limited transmit (RFC 3042) needs no rule of its own: what arrives behind a gap is no longer in flight, and so makes room for
 //! as much new data.
@@ -29,6 +30,7 @@ mod fresh;
 mod frto;
 mod prr;
 mod rack;
+mod repair;
 mod rtt;
 mod sack;
 mod sampling;
@@ -318,6 +320,10 @@ impl Recovery {
         let mss = mss.max(1);
         self.controller.set_mss(mss);
         let is_less = mss < self.mss;
+        if mss > self.mss && self.state == State::Open {
+            // See `may_probe`.
+            self.recover = self.next;
+        }
         self.mss = mss;
         self.duplicates.reset();
         if is_less && self.board.lose_longer(mss) {

@@ -110,6 +110,11 @@ impl Rack {
         if due <= now { Judgment::Lost } else { Judgment::At(due) }
     }
 
+    /// Whether a record left at the same time as what has arrived.
+    pub fn is_as_old(&self, record: &Record) -> bool {
+        record.sent == self.sent
+    }
+
     /// Section 6.3: whether a record is late when the retransmission timer runs out.
     pub fn is_late(&self, record: &Record, window: u64, now: Time) -> bool {
         record.sent.as_nanos().saturating_add(self.rtt).saturating_add(window) <= now.as_nanos()

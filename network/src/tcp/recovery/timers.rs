@@ -3,6 +3,7 @@
 
 use runtime::time::Time;
 
+use super::repair::Found;
 use super::rtt::Rto;
 use super::types::{Expired, State};
 use super::{Recovery, board};
@@ -112,10 +113,9 @@ impl Recovery {
     fn run_out(&mut self, now: Time) -> Expired {
         if self.timers.reorder <= now {
             self.timers.reorder = Time::MAX;
-            if self.find_losses(now) != 0 {
-                if self.state == State::Open {
-                    self.enter_recovery(self.next.since(self.una), self.unsettled(), now);
-                }
+            let found = self.find_losses(now);
+            if found.bytes != 0 {
+                self.looked(found, self.next.since(self.una), self.unsettled(), now);
                 return Expired::Reordered;
             }
         }
@@ -153,23 +153,25 @@ impl Recovery {
         }
     }
 
-    /// RACK's fifth step, and its timer. Gives the bytes found lost.
-    pub(super) fn find_losses(&mut self, now: Time) -> u32 {
+    /// RACK's fifth step, and its timer.
+    pub(super) fn find_losses(&mut self, now: Time) -> Found {
         let Self { rack, sampling, controller, .. } = self;
         let three = self.board.has_three_sacked(self.mss);
         let window = rack.window(self.rto.min_rtt(), self.rto.srtt(), self.state != State::Open, three);
         let judge = |record: &board::Record| rack.judge(record, window, now);
-        let mut lost = 0;
-        let mut tell = |record: &board::Record| {
-            lost += record.len();
-            sampling.lost(record, controller);
+        let mut found = Found::default();
+        let mut tell = |record: &board::Record| found.add(record, sampling, controller);
+        let judge_copy = |record: &board::Record| match judge(record) {
+            // Which of two that left at one time was the first, nobody knows: for a probe it would be congestion.
+            judgment if !record.is_of_probe() || !rack.is_as_old(record) => judgment,
+            _ => board::Judgment::Open,
         };
-        let copies = self.board.judge_copies(judge, &mut tell);
+        let copies = self.board.judge_copies(judge_copy, &mut tell);
         let once = self.board.judge(judge, &mut tell);
         self.timers.reorder_at(match (copies, once) {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),
         });
-        lost
+        found
     }
 }

@@ -85,4 +85,6 @@ pub enum State {
     Recovery,
     /// What was lost when the retransmission timer ran out.
     Loss,
+    /// A probe of the path, and nothing else: it was too long, and the path is not full because of that (RFC 4821 section 7.6.2).
+    Repair,
 }

@@ -204,13 +204,21 @@ fn the_path_gets_narrow() {
     let mut pair = Pair::connected(Settings::default());
     pair.wire = Box::new(|seen| if seen.len + 12 > 1000 { Fate::Drop } else { Fate::Deliver });
     assert!(pair.push(CLIENT, &pattern(20_000)).is_ready());
-    pair.call(CLIENT, |connection, _| connection.set_path(1000));
+    pair.call(CLIENT, |connection, now| connection.set_path(1000, now));
     pair.run_for(Duration::from_secs(10));
     assert_eq!(pair.received[SERVER], pattern(20_000), "{}", pair.text());
     assert_eq!(pair.end(CLIENT).info(Time::ZERO).mss, 988);
+    // That somebody knows nothing more of the path makes it no wider: for ten minutes this is not even tried.
+    pair.call(CLIENT, |connection, now| connection.set_path(9000, now));
+    pair.wire = Box::new(|_| Fate::Deliver);
+    pair.push_all(CLIENT, &pattern(100_000), 50_000);
+    pair.run_for(Duration::from_mins(9));
+    assert_eq!(pair.end(CLIENT).info(Time::ZERO).mss, 988);
+    pair.run_for(Duration::from_mins(1));
+    pair.push_all(CLIENT, &pattern(100_000), 50_000);
+    pair.run_for(SECOND);
     // It never gets wider than what the peer takes.
-    pair.end(CLIENT).set_path(9000);
-    assert_eq!(pair.end(CLIENT).info(Time::ZERO).mss, MSS - 12);
+    assert_eq!(pair.end(CLIENT).info(Time::ZERO).mss, MSS - 12, "{}", pair.text());
 }
 
 /// RFC 4821 section 7.7: a path that drops long segments, and says nothing.

@@ -3,6 +3,7 @@ mod flow;
 mod forged;
 mod handshake;
 mod pair;
+mod probing;
 mod states;
 mod timers;
 mod transfer;

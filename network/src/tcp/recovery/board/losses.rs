@@ -78,7 +78,7 @@ impl Board {
     }
 
     /// What was sent of the record is lost, each time.
-    fn mark_lost(&mut self, index: usize, tell: Tell<'_>) {
+    pub(super) fn mark_lost(&mut self, index: usize, tell: Tell<'_>) {
         let Some(record) = self.records.get_mut(index) else { return };
         if record.marks.has(Marks::SACKED) || record.marks.is_waiting() {
             return;
@@ -101,7 +101,10 @@ impl Board {
         if first.marks.has(Marks::LOST) || first.marks.has(Marks::RESENT) || first.marks.has(Marks::SACKED) {
             return;
         }
-        self.cut(0, first.start + mss);
+        // Of a probe all is lost: it was one segment.
+        if !first.marks.has(Marks::PROBE) {
+            self.cut(0, first.start + mss);
+        }
         self.mark_lost(0, tell);
     }
 

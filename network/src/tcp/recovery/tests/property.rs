@@ -72,10 +72,27 @@ proptest! {
         let mut mss = 1000;
         let mut recovery = Recovery::new(&settings(rack, ALGORITHMS[which]), features, mss, Seq(seed as u32), now);
         let mut chance = Chance(seed);
+        let mut probe = None;
         for _ in 0..600 {
             now += Duration::from_micros(chance.below(3000));
             let outstanding = recovery.next().since(recovery.una());
-            match chance.below(10) {
+            match chance.below(11) {
+                0 if recovery.may_probe() && recovery.room() > mss + 1 => {
+                    let start = recovery.next();
+                    let end = start + (mss * 2).min(recovery.room());
+                    recovery.sent(end, now);
+                    recovery.sent_probe();
+                    probe = Some((start, end));
+                }
+                10 => {
+                    // A router says that it was too long, while it is under way or later.
+                    if let Some((start, end)) = probe
+                        && !start.is_before(recovery.una())
+                    {
+                        recovery.lose_probe(start, end);
+                        prop_assert!(recovery.is_probe_lost(start) || recovery.sacked() > 0);
+                    }
+                }
                 0..3 => {
                     let bytes = recovery.room().min(chance.below(20_000) as u32);
                     recovery.sent(recovery.next() + bytes, now);
