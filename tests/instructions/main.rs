@@ -65,7 +65,7 @@ const BOTH: [&str; 2] = [PUSH[0], TAKE[0]];
 functions! {
     stream_message: 2400, BOTH,
     stream_out: 1105, PUSH,
-    stream_in: 1300, TAKE,
+    stream_in: 1280, TAKE,
     // Two messages.
     stream_round_trip: 5470, BOTH,
     stream_full_message: 3760, BOTH,

@@ -37,7 +37,7 @@ pub struct Settings {
     pub algorithm: Algorithm,
     /// The shortest retransmission timeout (RFC 6298 section 2.4 would have 1 s).
     pub rto_min: Duration,
-    /// The longest.
+    /// The longest; as the shortest, of no more than 71 minutes.
     pub rto_max: Duration,
     /// The first, before a round trip was measured (RFC 6298 section 2.1).
     pub rto_initial: Duration,

@@ -19,14 +19,10 @@ pub struct Key {
     pub generation: u32,
 }
 
-enum Slot<T> {
-    Free { next: u32 },
-    Used(T),
-}
-
-struct Entry<T> {
-    generation: u32,
-    slot: Slot<T>,
+/// The generation stands in both, so that the next free slot lies beside it: of a box the entry takes two words.
+enum Entry<T> {
+    Free { generation: u32, next: u32 },
+    Used { generation: u32, value: T },
 }
 
 /// A bounded table of values. See the module's first lines.
@@ -64,19 +60,19 @@ impl<T> Slab<T> {
     /// Stores a value, or gives it back if the table is full.
     pub fn insert(&mut self, value: T) -> Result<Key, T> {
         let index = self.free;
-        if let Some(entry) = self.entries.get_mut(index as usize) {
-            if let Slot::Free { next } = entry.slot {
-                self.free = next;
-            }
-            entry.slot = Slot::Used(value);
+        if let Some(entry) = self.entries.get_mut(index as usize)
+            && let Entry::Free { generation, next } = *entry
+        {
+            self.free = next;
+            *entry = Entry::Used { generation, value };
             self.used += 1;
-            return Ok(Key { index, generation: entry.generation });
+            return Ok(Key { index, generation });
         }
         let index = self.slots();
         if index >= self.capacity {
             return Err(value);
         }
-        self.entries.push(Entry { generation: 0, slot: Slot::Used(value) });
+        self.entries.push(Entry::Used { generation: 0, value });
         self.used += 1;
         Ok(Key { index, generation: 0 })
     }
@@ -84,16 +80,17 @@ impl<T> Slab<T> {
     /// Takes a value out; its key and all copies of it are stale from then on.
     pub fn remove(&mut self, key: Key) -> Option<T> {
         let entry = self.entries.get_mut(key.index as usize)?;
-        if entry.generation != key.generation || matches!(entry.slot, Slot::Free { .. }) {
-            return None;
+        match entry {
+            Entry::Used { generation, .. } if *generation == key.generation => {}
+            _ => return None,
         }
-        entry.generation = entry.generation.wrapping_add(1);
-        let slot = core::mem::replace(&mut entry.slot, Slot::Free { next: self.free });
+        let free = Entry::Free { generation: key.generation.wrapping_add(1), next: self.free };
+        let before = core::mem::replace(entry, free);
         self.free = key.index;
         self.used -= 1;
-        match slot {
-            Slot::Used(value) => Some(value),
-            Slot::Free { .. } => None,
+        match before {
+            Entry::Used { value, .. } => Some(value),
+            Entry::Free { .. } => None,
         }
     }
 
@@ -101,7 +98,7 @@ impl<T> Slab<T> {
     #[must_use]
     pub fn get(&self, key: Key) -> Option<&T> {
         match self.entries.get(key.index as usize)? {
-            Entry { generation, slot: Slot::Used(value) } if *generation == key.generation => Some(value),
+            Entry::Used { generation, value } if *generation == key.generation => Some(value),
             _ => None,
         }
     }
@@ -109,32 +106,32 @@ impl<T> Slab<T> {
     /// The value that a key was given out for.
     pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
         match self.entries.get_mut(key.index as usize)? {
-            Entry { generation, slot: Slot::Used(value) } if *generation == key.generation => Some(value),
+            Entry::Used { generation, value } if *generation == key.generation => Some(value),
             _ => None,
         }
     }
 
     /// The value at an index, whatever its generation.
     pub fn at(&self, index: u32) -> Option<&T> {
-        match &self.entries.get(index as usize)?.slot {
-            Slot::Used(value) => Some(value),
-            Slot::Free { .. } => None,
+        match self.entries.get(index as usize)? {
+            Entry::Used { value, .. } => Some(value),
+            Entry::Free { .. } => None,
         }
     }
 
     /// The value at an index, whatever its generation.
     pub fn at_mut(&mut self, index: u32) -> Option<&mut T> {
-        match &mut self.entries.get_mut(index as usize)?.slot {
-            Slot::Used(value) => Some(value),
-            Slot::Free { .. } => None,
+        match self.entries.get_mut(index as usize)? {
+            Entry::Used { value, .. } => Some(value),
+            Entry::Free { .. } => None,
         }
     }
 
     /// The key of the value that is at an index now.
     pub fn key_at(&self, index: u32) -> Option<Key> {
         match self.entries.get(index as usize)? {
-            Entry { generation, slot: Slot::Used(_) } => Some(Key { index, generation: *generation }),
-            Entry { slot: Slot::Free { .. }, .. } => None,
+            Entry::Used { generation, .. } => Some(Key { index, generation: *generation }),
+            Entry::Free { .. } => None,
         }
     }
 }

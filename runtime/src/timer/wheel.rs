@@ -34,6 +34,11 @@ const NONE: u32 = u32::MAX;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct TimerId(Key);
 
+impl TimerId {
+    /// Names no timer.
+    pub const NONE: Self = Self(Key { index: NONE, generation: 0 });
+}
+
 /// One timer, linked into the list of its slot.
 struct Timer {
     due: u64,

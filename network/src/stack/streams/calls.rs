@@ -50,7 +50,7 @@ impl Stack {
             Kind::Open(_) => return Err(CONNECTED),
             Kind::Idle => {}
         }
-        let (Some(hold), (address, port), sharing) = (stream.hold, stream.local, stream.sharing()) else {
+        let (Some(hold), (address, port), sharing) = (stream.hold(), stream.local, stream.sharing()) else {
             return Err(NOT_BOUND);
         };
         if self.streams.ports.is_listened_at(port, hold, sharing) {

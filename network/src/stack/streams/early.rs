@@ -55,7 +55,7 @@ impl Stack {
     pub(super) fn push_early(&mut self, id: StreamId, message: &mut Sga, now: Time) -> Poll<Result<()>> {
         let Ok(stream) = self.streams.get(id) else { return Poll::Pending };
         let Kind::Open(open) = &mut stream.kind else { return Poll::Pending };
-        let pushed = open.connection.push(message, now);
+        let pushed = open.connection.push_early(message, now);
         if open.connection.wants_to_send() {
             self.settle(id.0.index, now);
         }

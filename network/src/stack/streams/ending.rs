@@ -44,15 +44,13 @@ impl Stack {
         match linger {
             Some(Duration::ZERO) => self.stream_abort(id, now),
             Some(time) if open.told && !open.connection.is_over() => {
-                if open.lingers.is_none() {
-                    open.lingers = Some(now + time);
+                if open.lingers == Time::MAX {
+                    open.lingers = (now + time).min(Time::from_nanos(u64::MAX - 1));
                     open.connection.shutdown(now);
                     self.settle(index, now);
                 }
                 let waits = self.streams.get(id).ok().and_then(|stream| stream.open()).is_some_and(|open| {
-                    !open.connection.is_drained()
-                        && !open.connection.is_over()
-                        && open.lingers.is_some_and(|until| now < until)
+                    !open.connection.is_drained() && !open.connection.is_over() && now < open.lingers
                 });
                 if waits {
                     return Poll::Pending;
@@ -69,7 +67,7 @@ impl Stack {
         if let Some(stream) = self.streams.slab.at_mut(index) {
             stream.orphan = true;
             if let Kind::Open(open) = &mut stream.kind {
-                open.lingers = None;
+                open.lingers = Time::MAX;
                 open.connection.close(now);
             }
         }
@@ -127,21 +125,19 @@ impl Stack {
         self.streams.holds_none(index);
         let Some(stream) = self.streams.slab.at_mut(index) else { return };
         let before = core::mem::replace(&mut stream.kind, Kind::Idle);
-        stream.local = match stream.hold {
+        stream.local = match stream.hold() {
             Some(address) => (address, stream.local.1),
             None => (stream.wildcard(), 0),
         };
-        if let Kind::Open(open) = before
-            && let Some((timer, _)) = open.timer
-        {
-            self.streams.timers.cancel(timer);
+        if let Kind::Open(open) = before {
+            self.streams.timers.cancel(open.timer);
         }
     }
 
     /// Calls a close off that lingers: what was shut stays so, but the socket is open, and the next close judges anew.
     pub fn stream_keep(&mut self, id: StreamId) {
         if let Some(open) = self.streams.get(id).ok().and_then(|stream| stream.open()) {
-            open.lingers = None;
+            open.lingers = Time::MAX;
         }
     }
 
@@ -228,7 +224,7 @@ impl super::Streams {
     /// A socket does not listen any more.
     pub(super) fn unlisten(&mut self, index: u32) {
         let Some(stream) = self.slab.at_mut(index) else { return };
-        if let (Kind::Listening(_), Some(hold)) = (&stream.kind, stream.hold) {
+        if let (Kind::Listening(_), Some(hold)) = (&stream.kind, stream.hold()) {
             stream.kind = Kind::Idle;
             let (port, sharing) = (stream.local.1, stream.sharing());
             self.ports.set_listening(port, hold, sharing, false);

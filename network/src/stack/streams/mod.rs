@@ -279,12 +279,15 @@ impl Streams {
     #[cold]
     fn set_timer(&mut self, index: u32, due: Time) {
         let Some(open) = self.slab.at_mut(index).and_then(|stream| stream.open()) else { return };
-        if let Some((timer, _)) = open.timer.take() {
-            self.timers.cancel(timer);
+        if open.fires < Time::MAX {
+            self.timers.cancel(open.timer);
+            open.fires = Time::MAX;
         }
-        if due < Time::MAX {
-            // There is room for as many as there are connections.
-            open.timer = self.timers.insert(due, Place::Connection(index).pack()).ok().map(|timer| (timer, due));
+        // There is room for as many as there are connections.
+        if due < Time::MAX
+            && let Ok(timer) = self.timers.insert(due, Place::Connection(index).pack())
+        {
+            (open.timer, open.fires) = (timer, due);
         }
     }
 
@@ -319,12 +322,10 @@ impl Streams {
         self.holds_none(index);
         let key = self.slab.key_at(index)?;
         let stream = self.slab.remove(key)?;
-        if let Kind::Open(open) = &stream.kind
-            && let Some((timer, _)) = open.timer
-        {
-            self.timers.cancel(timer);
+        if let Kind::Open(open) = &stream.kind {
+            self.timers.cancel(open.timer);
         }
-        if let Some(hold) = stream.hold {
+        if let Some(hold) = stream.hold() {
             self.ports.release(stream.local.1, hold, stream.sharing());
         }
         Some(stream)

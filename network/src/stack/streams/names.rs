@@ -7,7 +7,7 @@ use runtime::socket::Domain;
 use runtime::{Errno, Error, Result};
 
 use super::StreamId;
-use super::socket::{Kind, Stream};
+use super::socket::{Hold, Kind, Stream};
 use crate::ip::addresses::Class;
 use crate::stack::Stack;
 
@@ -57,7 +57,7 @@ impl Stack {
         ports.hold(port, ip, sharing);
         let stream = self.streams.get(id)?;
         stream.local = (ip, port);
-        stream.hold = Some(ip);
+        stream.hold = Hold::at(ip);
         Ok(())
     }
 

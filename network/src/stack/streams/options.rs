@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a stream socket is set to before it has a connection, and what its connections take over from it.
 
+use core::num::NonZeroU32;
 use core::time::Duration;
 
 use runtime::socket::{OptionName, SocketOption};
@@ -28,12 +29,17 @@ pub(super) struct Options {
     keep_idle: Duration,
     keep_interval: Duration,
     keep_count: u32,
-    send_buffer: Option<usize>,
-    receive_buffer: Option<usize>,
+    send_buffer: Option<NonZeroU32>,
+    receive_buffer: Option<NonZeroU32>,
     /// No use to a stream, as those behind it: kept and given back.
     segment: u16,
     multicast_hops: u8,
     multicast_loop: bool,
+}
+
+/// A buffer's size, if it was set.
+fn bytes(size: Option<NonZeroU32>) -> Option<usize> {
+    size.map(|size| size.get() as usize)
 }
 
 impl Default for Options {
@@ -56,7 +62,7 @@ impl Default for Options {
 
 impl Options {
     pub fn set(&mut self, option: SocketOption) {
-        let clamp = |size: usize| Some(size.clamp(RECEIVE_BUFFER_RANGE.0, RECEIVE_BUFFER_RANGE.1));
+        let clamp = |size: usize| NonZeroU32::new(size.clamp(RECEIVE_BUFFER_RANGE.0, RECEIVE_BUFFER_RANGE.1) as u32);
         match option {
             SocketOption::Linger(time) => self.linger = time,
             SocketOption::NoDelay(on) => self.no_delay = Some(on),
@@ -82,9 +88,9 @@ impl Options {
             OptionName::KeepIdle => SocketOption::KeepIdle(self.keep_idle),
             OptionName::KeepInterval => SocketOption::KeepInterval(self.keep_interval),
             OptionName::KeepCount => SocketOption::KeepCount(self.keep_count),
-            OptionName::SendBuffer => SocketOption::SendBuffer(self.send_buffer.unwrap_or(settings.send_buffer)),
+            OptionName::SendBuffer => SocketOption::SendBuffer(bytes(self.send_buffer).unwrap_or(settings.send_buffer)),
             OptionName::ReceiveBuffer => {
-                SocketOption::ReceiveBuffer(self.receive_buffer.unwrap_or(settings.receive_buffer))
+                SocketOption::ReceiveBuffer(bytes(self.receive_buffer).unwrap_or(settings.receive_buffer))
             }
             OptionName::ReuseAddress => SocketOption::ReuseAddress(false),
             OptionName::SegmentSize => SocketOption::SegmentSize(self.segment),
@@ -98,8 +104,8 @@ impl Options {
     pub fn settings(&self, stack: &Settings, room: usize) -> Settings {
         let mut settings = *stack;
         settings.no_delay = self.no_delay.unwrap_or(settings.no_delay);
-        settings.send_buffer = self.send_buffer.unwrap_or(settings.send_buffer);
-        if let Some(size) = self.receive_buffer {
+        settings.send_buffer = bytes(self.send_buffer).unwrap_or(settings.send_buffer);
+        if let Some(size) = bytes(self.receive_buffer) {
             (settings.receive_buffer, settings.receive_buffer_max) = (size, size);
         }
         settings.receive_buffer = settings.receive_buffer.min(room);
@@ -152,7 +158,7 @@ impl Stack {
     /// Changes with whom a socket shares its address, and what is counted of it at its port.
     fn share(&mut self, id: StreamId, change: impl FnOnce(&mut super::socket::Stream)) -> Result<()> {
         let stream = self.streams.get(id)?;
-        let (hold, port, before) = (stream.hold, stream.local.1, stream.sharing());
+        let (hold, port, before) = (stream.hold(), stream.local.1, stream.sharing());
         let listens = matches!(stream.kind, Kind::Listening(_));
         change(stream);
         let after = stream.sharing();

@@ -12,7 +12,7 @@ use runtime::device::{Checksum, Frame, SegmentKind, Segmentation};
 use runtime::time::Time;
 use runtime::{Errno, Error, Result};
 
-use super::socket::Kind;
+use super::socket::{Hold, Kind};
 use crate::counters::Reason;
 use crate::limits::{LOOPBACK_MAX, STREAM_TIMER_STAYS};
 use crate::stack::output::{NO_NEIGHBOUR, ether_type, v4_header, v6_header};
@@ -56,10 +56,10 @@ impl Stack {
         let Some(stream) = streams.slab.at_mut(index) else { return };
         let (orphan, Kind::Open(open)) = (stream.orphan, &mut stream.kind) else { return };
         let Look { mut news, pushed, held, mut due, has_ended } = open.connection.look();
-        if open.starves || open.lingers.is_some() {
+        if open.starves || open.lingers < Time::MAX {
             due = due.min(open.look_at_owner(&mut news, now));
         }
-        let at = open.timer.map_or(Time::MAX, |(_, at)| at);
+        let at = open.fires;
         // A timer that is early looks again when it fires. What is due now and finds no room leaves when there is room. One that is
         // far away with nothing to wait for, as that of a handshake, would only wake an idle host.
         let is_late = due < at && !(open.crowded && due <= now);
@@ -96,7 +96,7 @@ impl Stack {
         let streams = &mut self.streams;
         let Some(stream) = streams.slab.at_mut(index) else { return };
         let (flow, orphan, reuse) = (stream.flow(), stream.orphan, stream.reuse_address);
-        let holds = stream.hold.is_some().then_some(reuse);
+        let holds = (stream.hold != Hold::Nowhere).then_some(reuse);
         let (Some(flow), Kind::Open(open)) = (flow, &mut stream.kind) else { return };
         let waits = open.connection.time_wait();
         if !open.connection.is_over() && waits.is_none() {

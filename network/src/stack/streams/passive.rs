@@ -10,7 +10,7 @@ use runtime::buf::Sga;
 use runtime::slab::Key;
 use runtime::time::Time;
 
-use super::socket::{Kind, Open, Stream};
+use super::socket::{Hold, Kind, Open, Stream};
 use super::{Answered, Streams};
 use crate::counters::Reason;
 use crate::limits::HALF_OPEN_MAX;
@@ -261,7 +261,7 @@ impl Stack {
             waits: true,
             hops: parent.hops,
             local: flow.local,
-            hold: Some(flow.local.0),
+            hold: Hold::Own,
             ..Stream::new(parent.domain)
         };
         let Kind::Listening(at) = &mut parent.kind else { return None };

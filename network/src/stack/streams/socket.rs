@@ -37,10 +37,11 @@ pub(super) struct Open {
     pub hash: u32,
     /// The state of path MTUs that its MSS comes from.
     pub mtus: u32,
-    /// Its timer, and when that fires: no later than its deadline.
-    pub timer: Option<(TimerId, Time)>,
-    /// Until when a close lingers.
-    pub lingers: Option<Time>,
+    /// Its timer, and when that fires: no later than its deadline; [`Time::MAX`]: there is none.
+    pub timer: TimerId,
+    pub fires: Time,
+    /// Until when a close lingers; [`Time::MAX`]: none does.
+    pub lingers: Time,
     /// Whether the table has it.
     pub linked: bool,
     /// Buffers that it holds, both ways.
@@ -68,8 +69,9 @@ impl Open {
             remote,
             hash,
             mtus: 0,
-            timer: None,
-            lingers: None,
+            timer: TimerId::NONE,
+            fires: Time::MAX,
+            lingers: Time::MAX,
             linked: true,
             held: 0,
             pushed: 0,
@@ -91,11 +93,11 @@ impl Open {
             self.starves = false;
             news.writable = true;
         }
-        if self.lingers.is_some() && (self.connection.is_drained() || self.connection.is_over()) {
+        if self.lingers < Time::MAX && (self.connection.is_drained() || self.connection.is_over()) {
             news.writable = true;
         }
         // That a close has lingered enough is told once.
-        self.lingers.filter(|until| *until > now).unwrap_or(Time::MAX)
+        if self.lingers > now { self.lingers } else { Time::MAX }
     }
 }
 
@@ -119,6 +121,29 @@ pub(super) enum Kind {
     Open(Open),
 }
 
+/// At which address a socket holds its port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hold {
+    /// It holds none.
+    Nowhere,
+    /// At its own.
+    Own,
+    /// At the wildcards, whatever address it has by its connection.
+    AnyV4,
+    AnyV6,
+}
+
+impl Hold {
+    /// Of a socket that is bound to this address.
+    pub const fn at(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Self::AnyV4,
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Self::AnyV6,
+            _ => Self::Own,
+        }
+    }
+}
+
 /// One stream socket.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of socket(7) or says something else of it")]
@@ -136,8 +161,8 @@ pub(super) struct Stream {
     pub news: Readiness,
     /// The address and port; unspecified and 0 while not bound. Never v4-mapped.
     pub local: (IpAddr, u16),
-    /// The address at which it holds its port, if it does.
-    pub hold: Option<IpAddr>,
+    /// Where it holds its port; see [`hold`](Self::hold).
+    pub hold: Hold,
     /// What it was set to, if to anything.
     pub options: Option<Box<Options>>,
     pub kind: Kind,
@@ -155,7 +180,7 @@ impl Stream {
             hops: None,
             news: Readiness::default(),
             local: (domain.unspecified().ip(), 0),
-            hold: None,
+            hold: Hold::Nowhere,
             options: None,
             kind: Kind::Idle,
         }
@@ -182,6 +207,16 @@ impl Stream {
                 Some(Flow { local: (open.path.source, self.local.1), remote: (open.path.destination, open.remote) })
             }
             _ => None,
+        }
+    }
+
+    /// The address at which it holds its port, if it does.
+    pub const fn hold(&self) -> Option<IpAddr> {
+        match self.hold {
+            Hold::Nowhere => None,
+            Hold::Own => Some(self.local.0),
+            Hold::AnyV4 => Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+            Hold::AnyV6 => Some(IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
         }
     }
 

@@ -52,8 +52,8 @@ impl Stack {
     fn expire(&mut self, index: u32, now: Time) {
         let Some(stream) = self.streams.slab.at_mut(index) else { return };
         let Kind::Open(open) = &mut stream.kind else { return };
-        open.timer = None;
-        let lingered = open.lingers.is_some_and(|until| until <= now);
+        open.fires = Time::MAX;
+        let lingered = open.lingers <= now;
         if open.connection.deadline().is_some_and(|due| due <= now) {
             let was_early = open.connection.calls_early();
             open.connection.expired(now);

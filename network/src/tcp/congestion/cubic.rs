@@ -43,11 +43,13 @@ struct Stage {
     prior: u32,
 }
 
-/// The state of CUBIC.
+impl Stage {
+    const NONE: Self = Self { began: None, max: 0, k: 0, estimate: 0, prior: 0 };
+}
+
+/// Congestion avoidance.
 #[derive(Clone, Debug)]
-pub struct Cubic {
-    window: Window,
-    hystart: HyStart,
+struct Avoidance {
     stage: Stage,
     /// Acknowledged bytes times what the window is short of its target, since it last grew; a whole window times a segment
     /// is one segment.
@@ -56,56 +58,49 @@ pub struct Cubic {
     estimate_credit: u64,
     /// Acknowledged bytes that are in neither yet: a few ACKs are worked off together.
     acked: u32,
-    /// When the last ACK came.
-    acked_at: Time,
     /// The tick of the stage for which the target is; `u32::MAX`: it is for none.
     tick: u32,
+    /// When the last ACK came.
+    acked_at: Time,
     /// Where the cubic is a round trip ahead; 0: it is behind NewReno.
     target: u32,
-    /// Window, threshold and stage before the last reduction; a window of zero: there is none to undo. Most connections never lose
-    /// anything, and pay a pointer for it.
-    saved: Option<Box<(u32, u32, Stage)>>,
+    /// Window, threshold and stage before the last reduction; a window of zero: there is none to undo.
+    saved: (u32, u32, Stage),
 }
 
-impl Cubic {
-    pub fn new(mss: u32, now: Time) -> Self {
-        let stage = Stage { began: None, max: 0, k: 0, estimate: 0, prior: 0 };
-        Self {
-            window: Window::new(mss),
-            hystart: HyStart::new(),
-            stage,
-            credit: 0,
-            estimate_credit: 0,
-            acked: 0,
-            acked_at: now,
-            tick: u32::MAX,
-            target: 0,
-            saved: None,
-        }
-    }
+impl Avoidance {
+    const NONE: Self = Self {
+        stage: Stage::NONE,
+        credit: 0,
+        estimate_credit: 0,
+        acked: 0,
+        tick: u32::MAX,
+        acked_at: Time::ZERO,
+        target: 0,
+        saved: (0, 0, Stage::NONE),
+    };
 
     /// W_cubic (section 4.2, figure 1) after so many ticks.
     #[inline]
-    fn at(&self, ticks: u64) -> u32 {
+    fn at(&self, ticks: u64, mss: u32) -> u32 {
         let k = u64::from(self.stage.k);
         let away = ticks.abs_diff(k).min(FAR);
         // 2^60 × (2^33 × 2^16): what is above 2^64 are bytes.
-        let bytes = (u128::from(away * away * away) * u128::from(C * u64::from(self.window.mss))) >> 64;
+        let bytes = (u128::from(away * away * away) * u128::from(C * u64::from(mss))) >> 64;
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         if ticks < k { self.stage.max.saturating_sub(bytes) } else { self.stage.max.saturating_add(bytes) }
     }
 
     /// A stage begins (section 4.2; section 4.10 and, after a timeout, section 4.8 for that without a known maximum).
     #[cold]
-    fn begin(&mut self, now: Time) {
-        let bytes = self.window.bytes;
+    fn begin(&mut self, bytes: u32, mss: u32, now: Time) {
         let stage = &mut self.stage;
         if stage.max <= bytes {
             stage.max = bytes;
             stage.k = 0;
         } else {
             // K = cbrt((W_max - cwnd_epoch) / C): 2^30 × 2^31 fits.
-            let cubed = u64::from(stage.max - bytes) * C_INVERSE / u64::from(self.window.mss);
+            let cubed = u64::from(stage.max - bytes) * C_INVERSE / u64::from(mss);
             stage.k = cube_root(cubed);
         }
         if stage.prior == 0 {
@@ -121,22 +116,22 @@ impl Cubic {
 
     /// Looks where the cubic is, a tick of the stage having passed.
     #[inline(never)]
-    fn aim(&mut self, tick: u32, ack: &Ack) {
+    fn aim(&mut self, tick: u32, mss: u32, ack: &Ack) {
         self.tick = tick;
         let ticks = u64::from(tick);
         // Section 4.3: where it is behind NewReno, that is what counts.
-        let is_behind = self.at(ticks) < self.stage.estimate;
-        self.target = if is_behind { 0 } else { self.at(ticks + (nanos(ack.srtt) >> TICK)) };
+        let is_behind = self.at(ticks, mss) < self.stage.estimate;
+        self.target = if is_behind { 0 } else { self.at(ticks + (nanos(ack.srtt) >> TICK), mss) };
     }
 
     /// Congestion avoidance (sections 4.3 to 4.5).
     #[inline]
-    fn avoid(&mut self, ack: &Ack) {
+    fn avoid(&mut self, window: &mut Window, ack: &Ack) {
+        let (bytes, mss) = (window.bytes, window.mss());
         let Some(began) = self.stage.began else {
-            self.begin(ack.now);
+            self.begin(bytes, mss, ack.now);
             return;
         };
-        let (bytes, mss) = (self.window.bytes, self.window.mss);
         self.acked = self.acked.saturating_add(ack.acked);
         if self.acked < bytes >> 5 {
             return;
@@ -153,10 +148,10 @@ impl Cubic {
         }
         let tick = (ack.now.as_nanos().saturating_sub(began.as_nanos()) >> TICK).min(FAR * 2) as u32;
         if tick != self.tick {
-            self.aim(tick, ack);
+            self.aim(tick, mss, ack);
         }
         if self.target == 0 {
-            self.window.set(bytes.max(self.stage.estimate));
+            window.set(bytes.max(self.stage.estimate));
             return;
         }
         // Section 4.2: not more than half as much again in a round trip.
@@ -165,12 +160,12 @@ impl Cubic {
         let whole = u64::from(bytes) * u64::from(mss);
         if self.credit >= whole {
             let segments = grown(&mut self.credit, whole);
-            self.window.set(bytes.saturating_add(segments.saturating_mul(mss)).min(target.max(bytes + mss)));
+            window.set(bytes.saturating_add(segments.saturating_mul(mss)).min(target.max(bytes + mss)));
         }
     }
 
-    /// Time has passed since the last ACK in which the window did not hold the sender back, or nothing was in flight: it is
-    /// not part of the stage (section 5.8).
+    /// Time has passed since the last ACK that is not part of the stage.
+    #[inline]
     fn wait(&mut self, now: Time) {
         if let Some(began) = &mut self.stage.began {
             let passed = now.as_nanos().saturating_sub(self.acked_at.as_nanos());
@@ -178,23 +173,54 @@ impl Cubic {
         }
         self.acked_at = now;
     }
+}
 
-    fn save(&mut self) {
-        let now = (self.window.bytes, self.window.threshold, self.stage.clone());
-        match &mut self.saved {
-            Some(saved) => **saved = now,
-            None => self.saved = Some(Box::new(now)),
+/// The state of CUBIC.
+#[derive(Clone, Debug)]
+pub struct Cubic {
+    window: Window,
+    hystart: HyStart,
+    /// There once the first slow start is over: most connections that are idle are still in it, and pay a pointer for it.
+    avoidance: Option<Box<Avoidance>>,
+}
+
+impl Cubic {
+    pub fn new(mss: u32) -> Self {
+        Self { window: Window::new(mss), hystart: HyStart::new(), avoidance: None }
+    }
+
+    /// What only congestion avoidance needs, from its beginning on.
+    fn avoidance(&mut self) -> &mut Avoidance {
+        self.avoidance.get_or_insert_with(|| Box::new(Avoidance::NONE))
+    }
+
+    /// Time has passed since the last ACK in which the window did not hold the sender back, or nothing was in flight: it is
+    /// not part of the stage (section 5.8).
+    #[inline]
+    fn wait(&mut self, now: Time) {
+        if let Some(avoidance) = &mut self.avoidance {
+            avoidance.wait(now);
+        }
+    }
+
+    /// An ACK has come that leaves the window as it is, or in slow start.
+    #[inline]
+    fn heard(&mut self, now: Time) {
+        if let Some(avoidance) = &mut self.avoidance {
+            avoidance.acked_at = now;
         }
     }
 
     /// Sections 4.6 and 4.7, but for the window itself.
     fn reduce(&mut self, in_flight: u32) {
-        self.save();
-        let bytes = self.window.bytes;
+        let (bytes, threshold) = (self.window.bytes, self.window.threshold);
+        let avoidance = self.avoidance();
+        let stage = &mut avoidance.stage;
+        avoidance.saved = (bytes, threshold, stage.clone());
         // Fast convergence: who lost before it came back to where it was leaves room for a new flow.
-        self.stage.max = if bytes < self.stage.max { (u64::from(bytes) * 17 / 20) as u32 } else { bytes };
-        self.stage.prior = bytes;
-        self.stage.began = None;
+        stage.max = if bytes < stage.max { (u64::from(bytes) * 17 / 20) as u32 } else { bytes };
+        stage.prior = bytes;
+        stage.began = None;
         self.window.set_threshold(beta(self.window.flight(in_flight)));
     }
 }
@@ -255,18 +281,20 @@ impl Control for Cubic {
         let ends = self.window.on_ack(ack);
         // An ACK that tells of a mark opens nothing (RFC 3168 section 6.1.2).
         if ack.in_recovery || ack.marked > 0 {
-            self.acked_at = ack.now;
+            self.heard(ack.now);
             return;
         }
         if !self.window.is_used() {
             self.wait(ack.now);
             return;
         }
-        self.acked_at = ack.now;
         if !self.window.in_slow_start() {
-            self.avoid(ack);
+            let avoidance = self.avoidance.get_or_insert_with(|| Box::new(Avoidance::NONE));
+            avoidance.acked_at = ack.now;
+            avoidance.avoid(&mut self.window, ack);
             return;
         }
+        self.heard(ack.now);
         // RFC 9406 section 4.3: for the first slow start only.
         let growth = if self.window.threshold == u32::MAX { self.hystart.on_ack(ack, ends) } else { Growth::By(0) };
         match growth {
@@ -279,7 +307,7 @@ impl Control for Cubic {
         self.reduce(in_flight);
         let flight = beta(self.window.flight(in_flight));
         let least = if congested == Congested::Loss { 2 } else { 1 };
-        self.window.set(flight.max(self.window.mss * least));
+        self.window.set(flight.max(self.window.mss() * least));
     }
 
     /// Section 4.8. The threshold stays when the same data are lost again (RFC 5681 section 3.1).
@@ -288,28 +316,30 @@ impl Control for Cubic {
             self.reduce(in_flight);
         }
         // The stage behind it knows no maximum.
-        self.stage.max = 0;
-        self.stage.prior = 0;
-        self.stage.began = None;
-        self.window.set(self.window.mss);
+        if let Some(avoidance) = &mut self.avoidance {
+            avoidance.stage = Stage { max: 0, prior: 0, began: None, ..avoidance.stage.clone() };
+        }
+        self.window.set(self.window.mss());
     }
 
     /// Section 4.9.
     fn undo(&mut self) {
-        let Some(saved) = &mut self.saved else { return };
-        let (bytes, threshold) = (core::mem::take(&mut saved.0), saved.1);
+        let Some(avoidance) = &mut self.avoidance else { return };
+        let (bytes, threshold) = (core::mem::take(&mut avoidance.saved.0), avoidance.saved.1);
         if bytes > 0 {
-            self.stage = saved.2.clone();
-            self.tick = u32::MAX;
+            avoidance.stage = avoidance.saved.2.clone();
+            avoidance.tick = u32::MAX;
             self.window.set(self.window.bytes.max(bytes));
             self.window.threshold = self.window.threshold.max(threshold);
         }
     }
 
     fn on_idle(&mut self, _now: Time, idle: Duration, rto: Duration) {
-        if self.window.restart(idle, rto) {
+        if self.window.restart(idle, rto)
+            && let Some(avoidance) = &mut self.avoidance
+        {
             // Slow start comes first, and then a new stage.
-            self.stage.began = None;
+            avoidance.stage.began = None;
         }
     }
 }

@@ -45,8 +45,6 @@ pub struct Ack {
     pub rtt: Option<Duration>,
     /// The smoothed round trip; zero before the first was measured.
     pub srtt: Duration,
-    /// The shortest of late.
-    pub min_rtt: Duration,
     /// Of the delivered bytes, those that the peer says came marked.
     pub marked: u32,
     /// The left edge, behind it.
@@ -126,7 +124,7 @@ impl Controller {
     #[must_use]
     pub fn new(algorithm: Algorithm, mss: u32, now: Time) -> Self {
         Self(match algorithm {
-            Algorithm::Cubic => Kind::Cubic(Cubic::new(mss, now)),
+            Algorithm::Cubic => Kind::Cubic(Cubic::new(mss)),
             Algorithm::NewReno => Kind::NewReno(NewReno::new(mss)),
             Algorithm::Dctcp => Kind::Dctcp(Dctcp::new(mss)),
             Algorithm::Bbr => Kind::Bbr(Box::new(Bbr::new(mss, now))),

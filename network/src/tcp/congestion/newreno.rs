@@ -44,7 +44,7 @@ impl NewReno {
         self.acked = self.acked.saturating_add(ack.acked);
         if self.acked >= self.window.bytes {
             self.acked = (self.acked - self.window.bytes).min(self.window.bytes);
-            self.window.set(self.window.bytes + self.window.mss);
+            self.window.set(self.window.bytes + self.window.mss());
         }
     }
 }
@@ -79,7 +79,7 @@ impl Control for NewReno {
             self.save();
             self.window.set_threshold(self.window.flight(in_flight) / 2);
         }
-        self.window.set(self.window.mss);
+        self.window.set(self.window.mss());
         self.acked = 0;
     }
 

@@ -20,22 +20,36 @@ pub const fn initial(mss: u32) -> u32 {
     if ten < bytes { ten } else { bytes }
 }
 
+/// A segment's size as it is kept.
+fn bounded(mss: u32) -> u16 {
+    mss.clamp(1, u16::MAX.into()) as u16
+}
+
 /// A congestion window.
 #[derive(Clone, Debug)]
 pub struct Window {
     pub bytes: u32,
     pub threshold: u32,
-    pub mss: u32,
     /// The most that was in flight in this round.
     peak: u32,
-    /// The round ends when something beyond this is acknowledged; nothing before the first ACK.
-    round_end: Option<Seq>,
+    /// The round ends when something beyond this is acknowledged.
+    round_end: Seq,
+    mss: u16,
+    /// Whether a round has begun: not before the first ACK.
+    in_round: bool,
 }
 
 impl Window {
     pub fn new(mss: u32) -> Self {
-        let mss = mss.clamp(1, u32::from(u16::MAX));
-        Self { bytes: initial(mss), threshold: u32::MAX, mss, peak: 0, round_end: None }
+        let mss = bounded(mss);
+        let bytes = initial(mss.into());
+        Self { bytes, threshold: u32::MAX, peak: 0, round_end: Seq(0), mss, in_round: false }
+    }
+
+    /// The payload bytes of a segment.
+    #[inline]
+    pub fn mss(&self) -> u32 {
+        self.mss.into()
     }
 
     #[inline]
@@ -60,9 +74,10 @@ impl Window {
     /// section 4.2, RFC 8257 section 3.3).
     #[inline]
     pub fn on_ack(&mut self, ack: &Ack) -> bool {
-        let ends = self.round_end.is_none_or(|end| ack.una.is_behind(end));
+        let ends = !self.in_round || ack.una.is_behind(self.round_end);
         if ends {
-            self.round_end = Some(ack.next);
+            self.round_end = ack.next;
+            self.in_round = true;
             self.peak = ack.in_flight;
         } else {
             self.peak = self.peak.max(ack.in_flight);
@@ -77,7 +92,7 @@ impl Window {
         if self.in_slow_start() {
             self.peak >= self.bytes / 2
         } else {
-            self.peak.saturating_add((self.bytes >> 3).max(self.mss * 3)) >= self.bytes
+            self.peak.saturating_add((self.bytes >> 3).max(self.mss() * 3)) >= self.bytes
         }
     }
 
@@ -85,14 +100,14 @@ impl Window {
     /// Segments are not paced, so one ACK gives room for [`SLOW_START_SEGMENTS`] only (RFC 9406 section 4.2).
     #[inline]
     pub fn slow_start(&mut self, acked: u32, divisor: u32) {
-        let most = self.mss * SLOW_START_SEGMENTS;
+        let most = self.mss() * SLOW_START_SEGMENTS;
         self.set((self.bytes + (acked.min(most) >> divisor)).min(self.threshold));
     }
 
     /// Sets the window, within its bounds.
     #[inline]
     pub fn set(&mut self, bytes: u32) {
-        self.bytes = bytes.clamp(self.mss, CONGESTION_WINDOW_MAX);
+        self.bytes = bytes.clamp(self.mss(), CONGESTION_WINDOW_MAX);
     }
 
     /// What was under way of this window when it turned out too large. FlightSize (RFC 5681 section 3.1) is less than the
@@ -103,15 +118,15 @@ impl Window {
 
     /// Sets the threshold, which is at least two segments (RFC 5681 section 3.1, equation 4).
     pub fn set_threshold(&mut self, bytes: u32) {
-        self.threshold = bytes.max(self.mss * 2);
+        self.threshold = bytes.max(self.mss() * 2);
     }
 
     /// Segments are of another size. A window that nothing has changed yet is the first one of the new size; any other stays
     /// (RFC 1191 section 6.5: no slow start because of it).
     pub fn set_mss(&mut self, mss: u32) {
-        let fresh = self.bytes == initial(self.mss) && self.threshold == u32::MAX;
-        self.mss = mss.clamp(1, u32::from(u16::MAX));
-        self.set(if fresh { initial(self.mss) } else { self.bytes });
+        let fresh = self.bytes == initial(self.mss()) && self.threshold == u32::MAX;
+        self.mss = bounded(mss);
+        self.set(if fresh { initial(self.mss()) } else { self.bytes });
         self.set_threshold(self.threshold);
     }
 
@@ -121,7 +136,7 @@ impl Window {
         let late = idle > rto;
         if late {
             self.threshold = self.threshold.max(self.bytes - self.bytes / 4);
-            self.set(self.bytes.min(initial(self.mss)));
+            self.set(self.bytes.min(initial(self.mss())));
         }
         late
     }

@@ -2,6 +2,7 @@
 //! What the application calls: push and pop (RFC 9293 sections 3.10.2 and 3.10.3).
 
 use core::task::Poll;
+use core::time::Duration;
 
 use runtime::buf::Sga;
 use runtime::time::Time;
@@ -83,7 +84,13 @@ impl Open {
         if self.receiver.is_dry() {
             return self.nothing_to_pop();
         }
-        match self.receiver.pop(at_most, now) {
+        let (counts, recovery, queue, fin) = (&self.counts, &self.recovery, &self.queue, self.fin);
+        // The handshake's is one of short packets, and perhaps long ago: something behind it must have been acknowledged, be it our FIN.
+        let rtt = || {
+            let is_measured = counts.bytes_acknowledged > 0 || (fin && recovery.una().is_behind(queue.end()));
+            if is_measured { recovery.srtt() } else { Duration::ZERO }
+        };
+        match self.receiver.pop(at_most, rtt, now) {
             // A message without a byte would say that the stream has ended.
             Ok(Some(popped)) if !popped.is_empty() => {
                 // The window has more room, of which the peer may have to hear.

@@ -66,7 +66,7 @@ impl Open {
 
     /// Drops what has come in order.
     pub fn throw_away(&mut self, now: Time) {
-        while let Ok(Some(_)) = self.receiver.pop(None, now) {}
+        while let Ok(Some(_)) = self.receiver.pop(None, || Duration::ZERO, now) {}
     }
 
     /// So many bytes have come that nobody will read. Whether that is too much.

@@ -131,7 +131,6 @@ impl Open {
         self.progress = now;
         self.error = None;
         self.counts.bytes_acknowledged += u64::from(bytes);
-        self.receiver.measured(self.recovery.srtt());
         self.make_room();
         if self.fin && una.is_behind(self.queue.end()) {
             self.counts.bytes_acknowledged -= 1;

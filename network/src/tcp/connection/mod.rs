@@ -261,6 +261,19 @@ impl Connection {
     pub fn push(&mut self, message: &mut Sga, now: Time) -> Poll<Result<()>> {
         match &mut self.phase {
             Phase::Open(open) => open.push(message, now),
+            Phase::Opening(opening) => opening.not_yet(),
+        }
+    }
+
+    /// Puts the beginning of a message into the SYN, if that has not left and can have one (RFC 7413 section 4.2.1). `Pending`: what is
+    /// left is for [`push`](Self::push), once there is a connection.
+    ///
+    /// # Errors
+    /// `ENOTCONN` it never was connected.
+    #[cold]
+    pub fn push_early(&mut self, message: &mut Sga, now: Time) -> Poll<Result<()>> {
+        match &mut self.phase {
+            Phase::Open(_) => Poll::Pending,
             Phase::Opening(opening) => opening.push(message, now),
         }
     }

@@ -12,17 +12,23 @@ use crate::tcp::settings::Settings;
 /// A segment that is no shorter than this counts as a full one until a longer one has come (RFC 9293 section 3.7.1).
 const FULL_AT_FIRST: u32 = 536;
 
+/// A payload's length as it is kept: no packet has more than 64 KiB.
+#[inline]
+pub(super) fn short(bytes: u32) -> u16 {
+    bytes.min(u16::MAX.into()) as u16
+}
+
 #[derive(Debug)]
 pub(super) struct Delay {
     /// When the acknowledgment has to leave; [`Time::MAX`]: there is none.
     due: Time,
-    /// How long one may wait, in nanoseconds.
-    longest: u64,
+    /// How long one may wait, in nanoseconds: not half a second.
+    longest: u32,
     /// Bytes in order that were not acknowledged; a full segment counts nearly as two.
     pending: u32,
     /// What a full segment is: the longest that has come, at most the MSS.
-    full: u32,
-    mss: u32,
+    full: u16,
+    mss: u16,
     /// Full segments that are still acknowledged one by one.
     quick: u8,
     /// Whether the last segment was marked by a router.
@@ -33,10 +39,10 @@ impl Delay {
     pub fn new(settings: &Settings, mss: u32) -> Self {
         Self {
             due: Time::MAX,
-            longest: u64::from(settings.ack_delay.min(TCP_ACK_DELAY_MAX).subsec_nanos()),
+            longest: settings.ack_delay.min(TCP_ACK_DELAY_MAX).subsec_nanos(),
             pending: 0,
-            full: mss.min(FULL_AT_FIRST),
-            mss,
+            full: short(mss.min(FULL_AT_FIRST)),
+            mss: short(mss),
             quick: TCP_QUICK_ACKS,
             marked: false,
         }
@@ -51,21 +57,21 @@ impl Delay {
             self.due = Time::ZERO;
         }
         let mut counts = len;
-        if len >= self.full {
-            self.full = len.min(self.mss);
+        if len >= self.full.into() {
+            self.full = short(len.min(self.mss.into()));
             // Whatever comes behind it is told at once, as Linux does: a sender whose small segment waits for that of another one
             // (Nagle's algorithm), or whose send buffer is full, would wait for the delay.
-            counts = len.max(2 * self.full - 1);
+            counts = len.max(2 * u32::from(self.full) - 1);
             if self.quick > 0 {
                 self.quick -= 1;
                 self.due = Time::ZERO;
             }
         }
         self.pending = self.pending.saturating_add(counts);
-        if self.pending >= 2 * self.full {
+        if self.pending >= 2 * u32::from(self.full) {
             self.due = Time::ZERO;
         } else if self.due == Time::MAX {
-            self.due = Time::from_nanos(now.as_nanos().saturating_add(self.longest));
+            self.due = Time::from_nanos(now.as_nanos().saturating_add(self.longest.into()));
         }
     }
 

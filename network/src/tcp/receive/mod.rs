@@ -88,8 +88,10 @@ pub struct Receiver {
     tuning: Tuning,
     /// What came twice, until it was told.
     twice: Option<SackBlock>,
-    /// The FIN's number, once it has come, be it early.
-    end: Option<Seq>,
+    /// The FIN's number, once [it has come](Self::end).
+    fin: Seq,
+    /// Whether the FIN has come, be it early.
+    has_fin: bool,
     /// Whether `next` is behind the FIN.
     ended: bool,
 }
@@ -107,7 +109,8 @@ impl Receiver {
             disorder: None,
             tuning: Tuning::new(settings, next, now),
             twice: None,
-            end: None,
+            fin: next,
+            has_fin: false,
             ended: false,
         }
     }
@@ -118,6 +121,12 @@ impl Receiver {
             self.window.settled = false;
             self.queue.push_message(data);
         }
+    }
+
+    /// The FIN's number, once it has come, be it early.
+    #[inline]
+    const fn end(&self) -> Option<Seq> {
+        if self.has_fin { Some(self.fin) } else { None }
     }
 
     /// What is expected next (RCV.NXT), behind the FIN once that has come in order.
@@ -186,7 +195,7 @@ impl Receiver {
     pub const fn expects(&self, len: u32) -> bool {
         len.wrapping_sub(1) < self.window.left(self.next)
             && self.disorder.is_none()
-            && self.end.is_none()
+            && !self.has_fin
             && !sparse::is_sparse(&self.queue)
     }
 
@@ -220,7 +229,7 @@ impl Receiver {
         }
         // Nothing is taken from beyond the window, nor from behind the stream's end.
         let edge = self.next + self.window.left(self.next);
-        let limit = self.end.map_or(edge, |end| end.min(edge));
+        let limit = self.end().map_or(edge, |end| end.min(edge));
         if end.is_behind(limit) {
             fin = false;
             data.truncate(limit.since(seq) as usize);
@@ -235,7 +244,7 @@ impl Receiver {
             (_, true) => self.take_next(data, end, &mut twice),
             (_, false) => self.take_early(seq, data, &mut twice),
         };
-        if self.end == Some(self.next) && !self.ended {
+        if self.end() == Some(self.next) && !self.ended {
             self.next += 1;
             self.ended = true;
         }
@@ -291,13 +300,13 @@ impl Receiver {
 
     /// The stream is said to end in front of this number; false if that cannot be. What was held from behind it goes.
     fn end_at(&mut self, end: Seq) -> bool {
-        if let Some(known) = self.end {
+        if let Some(known) = self.end() {
             return known == end;
         }
         if end.is_before(self.next) {
             return false;
         }
-        self.end = Some(end);
+        (self.fin, self.has_fin) = (end, true);
         if let Some(disorder) = &mut self.disorder {
             disorder.assembler.end_at(end);
         }
@@ -311,12 +320,12 @@ impl Receiver {
     }
 
     /// Gives out what has come in order, as it lies there: as many buffers as one message may have, and no more than `at_most`
-    /// bytes. `None`: nothing is there.
+    /// bytes. `None`: nothing is there. `rtt` is the smoothed round trip, by which the buffer grows; zero if it was not measured.
     ///
     /// # Errors
     /// `ENOBUFS` if a buffer is longer than `at_most` and the pool has no second view of it left. Nothing is lost.
     #[inline]
-    pub fn pop(&mut self, at_most: Option<usize>, now: Time) -> Result<Option<Sga>> {
+    pub fn pop(&mut self, at_most: Option<usize>, rtt: impl Fn() -> Duration, now: Time) -> Result<Option<Sga>> {
         if self.queue.is_empty() {
             return Ok(None);
         }
@@ -328,11 +337,11 @@ impl Receiver {
         };
         let edge = self.next + self.window.left(self.next);
         let bytes = before - self.queue.len();
-        if let Some(buffer) = self.tuning.popped(bytes, self.next, edge, self.window.mss, now) {
+        if let Some(buffer) = self.tuning.popped(bytes, self.next, edge, self.window.mss(), rtt, now) {
             self.window.buffer = self.window.buffer.max(buffer);
         }
         if !self.window.is_plenty(self.next)
-            && self.end.is_none()
+            && !self.has_fin
             && self.window.is_worth_telling(self.next, self.queue.len(), self.memory())
         {
             self.delay.at_once();
@@ -395,7 +404,7 @@ impl Receiver {
             blocks.push(twice);
         }
         if let Some(disorder) = &self.disorder {
-            disorder.recent.blocks(&disorder.assembler, self.end, room, blocks);
+            disorder.recent.blocks(&disorder.assembler, self.end(), room, blocks);
         }
     }
 
@@ -424,12 +433,6 @@ impl Receiver {
     #[inline]
     pub const fn acknowledge_now(&mut self) {
         self.delay.at_once();
-    }
-
-    /// The smoothed round-trip time, by which the buffer grows.
-    #[inline]
-    pub const fn measured(&mut self, srtt: Duration) {
-        self.tuning.measured(srtt);
     }
 
     /// Whatever the receive buffer is to be, there is memory for no more than this. The scale of the window stays.

@@ -13,8 +13,6 @@ use crate::tcp::settings::Settings;
 
 #[derive(Debug)]
 pub(super) struct Tuning {
-    /// The round trip; zero: it was not measured.
-    rtt: Duration,
     /// When the present look ends.
     until: Time,
     /// Bytes that were popped in it.
@@ -30,7 +28,6 @@ pub(super) struct Tuning {
 impl Tuning {
     pub fn new(settings: &Settings, next: Seq, now: Time) -> Self {
         Self {
-            rtt: Duration::ZERO,
             until: now,
             popped: 0,
             // What the buffer has room for as it is, twice over for a sender that doubles it.
@@ -50,27 +47,30 @@ impl Tuning {
         self.max = 0;
     }
 
-    /// The round trip was measured.
+    /// So many bytes were popped. `next..edge` is the window; `rtt` the round trip, zero if it was not measured. Says what the buffer
+    /// is to be, if it is to be larger.
     #[inline]
-    pub const fn measured(&mut self, srtt: Duration) {
-        self.rtt = srtt;
-    }
-
-    /// So many bytes were popped. `next..edge` is the window. Says what the buffer is to be, if it is to be larger.
-    #[inline]
-    pub fn popped(&mut self, bytes: usize, next: Seq, edge: Seq, mss: u32, now: Time) -> Option<u32> {
+    pub fn popped(
+        &mut self,
+        bytes: usize,
+        next: Seq,
+        edge: Seq,
+        mss: u32,
+        rtt: impl Fn() -> Duration,
+        now: Time,
+    ) -> Option<u32> {
         self.popped = self.popped.saturating_add(bytes as u32);
         // A whole window takes a round trip at least: that does for one where none was measured.
-        if now < self.until || (self.rtt.is_zero() && next.is_before(self.whole)) {
+        if now < self.until || (next.is_before(self.whole) && rtt().is_zero()) {
             return None;
         }
-        self.look(edge, mss, now)
+        self.look(edge, mss, rtt(), now)
     }
 
     #[cold]
-    fn look(&mut self, edge: Seq, mss: u32, now: Time) -> Option<u32> {
+    fn look(&mut self, edge: Seq, mss: u32, rtt: Duration, now: Time) -> Option<u32> {
         self.whole = edge;
-        self.until = now + self.rtt;
+        self.until = now + rtt;
         let popped = core::mem::take(&mut self.popped);
         if popped <= self.most || self.max == 0 {
             return None;

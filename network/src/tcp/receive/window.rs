@@ -44,7 +44,7 @@ pub(super) struct Window {
     /// Bytes that may wait to be popped.
     pub buffer: u32,
     /// The longest payload of one segment.
-    pub mss: u32,
+    mss: u16,
     scale: u8,
     /// Nothing that it depends on has changed since it was offered.
     pub settled: bool,
@@ -53,7 +53,14 @@ pub(super) struct Window {
 impl Window {
     pub fn new(settings: &Settings, next: Seq, scale: u8, mss: u32) -> Self {
         let edge = next + u32::from(initial_window(settings));
-        Self { edge, told: edge, buffer: bounded(settings.receive_buffer), mss, scale, settled: false }
+        let (buffer, mss) = (bounded(settings.receive_buffer), super::delay::short(mss));
+        Self { edge, told: edge, buffer, mss, scale, settled: false }
+    }
+
+    /// The longest payload of one segment.
+    #[inline]
+    pub fn mss(&self) -> u32 {
+        self.mss.into()
     }
 
     /// How much of what was offered is left.
@@ -97,7 +104,7 @@ impl Window {
         let unit = 1 << self.scale;
         let (space, left, told) = (self.space(used), self.left(next), self.told.since(next));
         // Section 3.8.6.2.2: the edge moves by a segment or half of the buffer, not by less.
-        let step = self.mss.min(self.buffer / 2);
+        let step = self.mss().min(self.buffer / 2);
         if space >= told + step {
             // A unit that is larger than the buffer is offered all the same: less cannot be said.
             let window = (space & !(unit - 1)).max(unit);
@@ -125,6 +132,6 @@ impl Window {
     #[inline]
     pub fn is_worth_telling(&self, next: Seq, readable: usize, memory: usize) -> bool {
         let (space, told) = (self.space(Self::used(readable, memory)), self.told.since(next));
-        space / 2 >= told && space - told >= (2 * self.mss).min(self.buffer / 2)
+        space / 2 >= told && space - told >= (2 * self.mss()).min(self.buffer / 2)
     }
 }

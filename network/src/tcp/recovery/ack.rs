@@ -88,7 +88,6 @@ impl Recovery {
             lost: 0,
             rtt: measured,
             srtt: self.rto.srtt(),
-            min_rtt: self.rto.min_rtt(),
             marked,
             una: self.una,
             next: self.next,
@@ -105,7 +104,7 @@ impl Recovery {
             && self.tlp.is_off()
             && self.undo.is_off()
             && self.duplicates.is_none()
-            && self.reduced.is_none()
+            && !self.is_reduced
             && !self.is_guarded;
     }
 
@@ -149,8 +148,7 @@ impl Recovery {
         before: Before,
         now: Time,
     ) {
-        let min_rtt = self.rto.min_rtt();
-        let rate = self.sampling.finish(fresh, min_rtt);
+        let rate = self.sampling.finish(fresh, self.rto.min_rtt());
         self.controller.on_ack(&Ack {
             now,
             delivered,
@@ -159,7 +157,6 @@ impl Recovery {
             lost,
             rtt,
             srtt: self.rto.srtt(),
-            min_rtt,
             marked: ack.marked,
             una: self.una,
             next: self.next,
@@ -361,15 +358,13 @@ impl Recovery {
 
     /// ECE (RFC 3168 section 6.1.2): once for each window, and not while a loss is made good. Gives whether it counts.
     fn echoed(&mut self, ack: &Acknowledgment<'_>, outstanding: u32, now: Time) -> bool {
-        if self.reduced.is_some_and(|until| self.una.is_behind(until)) {
-            self.reduced = None;
-        }
+        self.is_reduced &= !self.una.is_behind(self.reduced);
         let is_free = matches!(self.state, State::Open | State::Repair);
-        if !ack.ece || !self.has_ecn || !is_free || self.reduced.is_some() {
+        if !ack.ece || !self.has_ecn || !is_free || self.is_reduced {
             return false;
         }
         self.controller.on_congestion(Congested::Marked, now, outstanding);
-        self.reduced = Some(self.next);
+        (self.reduced, self.is_reduced) = (self.next, true);
         self.undo.cancel();
         true
     }

@@ -28,14 +28,14 @@ impl Recovery {
         self.is_guarded = !self.has_sack;
         self.tlp.cancel();
         self.timers.no_probe();
-        let is_first = self.reduced.is_none_or(|until| !self.una.is_before(until));
+        let is_first = !self.is_reduced || !self.una.is_before(self.reduced);
         if is_first {
             self.undo = Undo::begin(self.una, self.board.copied());
             self.controller.on_congestion(Congested::Loss, now, outstanding);
         } else {
             self.undo.cancel();
         }
-        self.reduced = None;
+        self.is_reduced = false;
         self.prr = Prr::begin(unsettled, self.mss);
         is_first
     }
@@ -48,6 +48,7 @@ impl Recovery {
         self.frto = Frto::Off;
         self.is_forced = false;
         self.rack.recovered();
+        self.prr = Prr::default();
         self.duplicates.reset();
         self.undo.end(self.next);
         if was_congested {
@@ -63,6 +64,7 @@ impl Recovery {
         self.state = State::Open;
         self.frto = Frto::Off;
         self.is_forced = false;
+        self.prr = Prr::default();
         self.duplicates.reset();
         self.board.forget_lost();
         self.rto.undouble();
@@ -108,7 +110,7 @@ impl Recovery {
         self.frto = if is_clear && !has_reneged { Frto::First } else { Frto::Off };
         self.frto_room = 0;
         self.is_forced = true;
-        self.reduced = None;
+        self.is_reduced = false;
         self.tlp.cancel();
         self.duplicates.reset();
         self.rto.double();

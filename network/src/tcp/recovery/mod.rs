@@ -78,6 +78,8 @@ pub struct Recovery {
     has_prr: bool,
     /// Without SACK: SND.UNA has not passed `recover`, so that duplicates prove nothing (RFC 6582 section 3.2, step 2).
     is_guarded: bool,
+    /// The window was reduced because of ECE, and `reduced` is not acknowledged.
+    is_reduced: bool,
     /// Nothing is missing, repeated or in doubt, so that an ACK of data in order can take the short way.
     is_calm: bool,
     /// The next retransmission leaves whatever the window says: the first after a timeout, or for a partial acknowledgment.
@@ -92,12 +94,12 @@ pub struct Recovery {
     /// SND.NXT when recovery or a timeout began (RecoveryPoint of RFC 6675, `recover` of RFC 6582).
     recover: Seq,
     /// SND.NXT when the window was reduced because of ECE: not again before that is acknowledged.
-    reduced: Option<Seq>,
+    reduced: Seq,
     prr: Prr,
     undo: Undo,
     /// Bytes of new data that F-RTO lets leave.
     frto_room: u32,
-    retransmits: u64,
+    retransmits: u32,
     sampling: Sampling,
     controller: Controller,
 }
@@ -119,6 +121,7 @@ impl Recovery {
             has_ecn: features.ecn,
             has_prr: !is_bbr,
             is_guarded: false,
+            is_reduced: false,
             is_calm: !is_bbr,
             is_forced: false,
             timeouts: 0,
@@ -126,10 +129,10 @@ impl Recovery {
             rto: Rto::new(settings),
             board: Board::new(una),
             rack: Rack::new(una),
-            tlp: Tlp::default(),
+            tlp: Tlp::OFF,
             duplicates: Duplicates::default(),
             recover: una,
-            reduced: None,
+            reduced: una,
             prr: Prr::default(),
             undo: Undo::default(),
             frto_room: 0,
@@ -224,7 +227,7 @@ impl Recovery {
         let stamp = self.sampling.sent(now, in_flight, bytes);
         self.board.resent(start, end, now, stamp);
         self.controller.on_sent(now, in_flight, bytes);
-        self.retransmits += 1;
+        self.retransmits = self.retransmits.saturating_add(1);
         self.is_forced = false;
         self.undo.resent(bytes, now);
         self.prr.sent(bytes);
@@ -394,7 +397,7 @@ impl Recovery {
 
     /// How many segments were sent again.
     pub fn retransmits(&self) -> u64 {
-        self.retransmits
+        self.retransmits.into()
     }
 
     /// How often in a row the retransmission timer ran out.

@@ -23,8 +23,9 @@ pub struct Rack {
     rtt: u64,
     /// Behind the highest number that has arrived.
     highest: Seq,
-    /// SND.NXT when the window was widened because of a D-SACK: not again before that is acknowledged.
-    round: Option<Seq>,
+    /// SND.NXT when the window was widened because of a D-SACK: not again before that is acknowledged, while it is so.
+    round: Seq,
+    is_widened: bool,
     multiplier: u8,
     persist: u8,
     has_seen_reordering: bool,
@@ -37,7 +38,8 @@ impl Rack {
             end: una,
             rtt: 0,
             highest: una,
-            round: None,
+            round: una,
+            is_widened: false,
             multiplier: 1,
             persist: 0,
             has_seen_reordering: false,
@@ -76,8 +78,8 @@ impl Rack {
 
     /// Step 4, a D-SACK: what was sent twice had not been lost, so the window was too narrow.
     pub fn duplicated(&mut self, una: Seq, next: Seq) {
-        if self.round.is_none_or(|round| !una.is_before(round)) {
-            self.round = Some(next);
+        if !self.is_widened || !una.is_before(self.round) {
+            (self.round, self.is_widened) = (next, true);
             self.multiplier = self.multiplier.saturating_add(1);
             self.persist = PERSIST;
         }
@@ -85,7 +87,7 @@ impl Rack {
 
     /// Step 4, the end of a recovery.
     pub fn recovered(&mut self) {
-        self.round = None;
+        self.is_widened = false;
         self.persist = self.persist.saturating_sub(1);
         if self.persist == 0 {
             self.multiplier = 1;

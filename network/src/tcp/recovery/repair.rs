@@ -84,7 +84,8 @@ impl Recovery {
     /// [`enter_recovery`](Self::enter_recovery). Gives whether the window was reduced.
     #[cold]
     pub(super) fn looked(&mut self, found: Found, outstanding: u32, unsettled: u32, now: Time) -> bool {
-        if found.probe != 0 {
+        // Of a probe, or a part of one, more is lost at once than a segment has.
+        if found.bytes != 0 {
             self.bound_duplicates();
         }
         let lost = self.board.lost();

@@ -23,16 +23,24 @@ pub struct Rto {
     rttvar4: u64,
     /// The timeout in ns, before it is doubled.
     base: u64,
-    min: u64,
-    max: u64,
     /// The shortest round trip in ns; `u64::MAX`: none.
     shortest: u64,
-    shortest_at: Time,
-    /// The same, for those who ask; zero: none.
-    min_rtt: Duration,
+    /// When it was measured, in [`moment`]s.
+    shortest_at: u32,
+    /// Its bounds, in µs.
+    min: u32,
+    max: u32,
     /// How often it was doubled.
     doubled: u8,
 }
+
+/// Parts of 67 ms, which go round in nine years: for what is minutes old.
+const fn moment(time: Time) -> u32 {
+    (time.as_nanos() >> 26) as u32
+}
+
+/// The age from which on a round trip counts no longer.
+const OLD: u32 = moment(Time::from_nanos(MIN_RTT_AGE.as_nanos() as u64));
 
 /// Nanoseconds of a duration that settings or a clock gave.
 fn nanos(duration: Duration) -> u64 {
@@ -43,20 +51,24 @@ impl Rto {
     /// Before a round trip was measured (RFC 6298 section 2.1).
     #[must_use]
     pub fn new(settings: &Settings) -> Self {
-        let min = nanos(settings.rto_min).max(1);
-        let max = nanos(settings.rto_max).max(min);
-        let base = nanos(settings.rto_initial).clamp(min, max);
-        Self {
-            srtt8: 0,
-            rttvar4: 0,
-            base,
-            min,
-            max,
-            shortest: u64::MAX,
-            shortest_at: Time::ZERO,
-            min_rtt: Duration::ZERO,
-            doubled: 0,
-        }
+        let micros = |duration: Duration| u32::try_from(duration.as_micros()).unwrap_or(u32::MAX);
+        let min = micros(settings.rto_min).max(1);
+        let max = micros(settings.rto_max).max(min);
+        let mut rto = Self { srtt8: 0, rttvar4: 0, base: 0, shortest: u64::MAX, shortest_at: 0, min, max, doubled: 0 };
+        rto.base = nanos(settings.rto_initial).clamp(rto.min(), rto.max());
+        rto
+    }
+
+    /// Its lower bound in ns.
+    #[inline]
+    fn min(&self) -> u64 {
+        u64::from(self.min) * 1000
+    }
+
+    /// Its upper bound in ns: at most 71 minutes.
+    #[inline]
+    fn max(&self) -> u64 {
+        u64::from(self.max) * 1000
     }
 
     /// A round trip was measured, not of something that was sent twice unless a timestamp says of which (section 3, Karn).
@@ -83,13 +95,12 @@ impl Rto {
         }
         // Section 2.3, K = 4. The floor stands in the place of 4 RTTVAR, as on Linux: a path without any variation must
         // outlast the delayed acknowledgment of its peer.
-        self.base = ((self.srtt8 >> 3) + self.rttvar4.max(self.min)).min(self.max);
+        self.base = ((self.srtt8 >> 3) + self.rttvar4.max(self.min())).min(self.max());
         self.doubled = 0;
-        let age = now.as_nanos().saturating_sub(self.shortest_at.as_nanos());
-        if shortest <= self.shortest || age > MIN_RTT_AGE.as_nanos() as u64 {
+        let moment = moment(now);
+        if shortest <= self.shortest || moment.wrapping_sub(self.shortest_at) > OLD {
             self.shortest = shortest;
-            self.shortest_at = now;
-            self.min_rtt = Duration::from_nanos(shortest);
+            self.shortest_at = moment;
         }
     }
 
@@ -104,7 +115,7 @@ impl Rto {
     #[inline]
     pub(super) fn nanos(&self) -> u64 {
         // The base is at most 2^50, and doubled 13 times at most.
-        (self.base << self.doubled).min(self.max)
+        (self.base << self.doubled).min(self.max())
     }
 
     /// How long to wait until a probe is sent, in ns (RFC 8985 section 7.2): if one segment is under way, the peer may delay its
@@ -114,17 +125,17 @@ impl Rto {
         if self.srtt8 == 0 {
             return 1_000_000_000;
         }
-        (self.srtt8 >> 2) + if is_one { self.min } else { 0 }
+        (self.srtt8 >> 2) + if is_one { self.min() } else { 0 }
     }
 
     /// Our SYN was lost, and nothing was measured: 3 s for the data (section 5.7), if the setting is not longer.
     pub(super) fn start_over(&mut self) {
-        self.base = self.base.max(3_000_000_000.min(self.max));
+        self.base = self.base.max(3_000_000_000.min(self.max()));
     }
 
     /// It has run out: it is doubled (section 5.5).
     pub fn double(&mut self) {
-        if self.doubled < 13 && self.nanos() < self.max {
+        if self.doubled < 13 && self.nanos() < self.max() {
             self.doubled += 1;
         }
     }
@@ -163,6 +174,6 @@ impl Rto {
     #[inline]
     #[must_use]
     pub fn min_rtt(&self) -> Duration {
-        self.min_rtt
+        if self.shortest == u64::MAX { Duration::ZERO } else { Duration::from_nanos(self.shortest) }
     }
 }

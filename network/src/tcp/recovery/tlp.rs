@@ -5,10 +5,11 @@
 use crate::tcp::seq::Seq;
 
 /// The probe that is under way.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Tlp {
-    /// SND.NXT behind it (TLP.end_seq); nothing: none is under way.
-    end: Option<Seq>,
+    /// SND.NXT behind it (TLP.end_seq), while it is under way.
+    end: Seq,
+    is_under_way: bool,
     /// It was a retransmission (TLP.is_retrans).
     is_copy: bool,
     /// The timer has run out, and what is sent next is the probe.
@@ -25,10 +26,13 @@ pub enum Verdict {
 }
 
 impl Tlp {
+    /// None is under way nor due.
+    pub const OFF: Self = Self { end: Seq(0), is_under_way: false, is_copy: false, is_due: false };
+
     /// Whether none is under way nor due.
     #[inline]
-    pub const fn is_off(&self) -> bool {
-        self.end.is_none() && !self.is_due
+    pub const fn is_off(self) -> bool {
+        !self.is_under_way && !self.is_due
     }
 
     /// The timer has run out.
@@ -40,29 +44,29 @@ impl Tlp {
     #[inline]
     pub const fn sent(&mut self, next: Seq, is_copy: bool) {
         if self.is_due {
-            *self = Self { end: Some(next), is_copy, is_due: false };
+            *self = Self { end: next, is_under_way: true, is_copy, is_due: false };
         }
     }
 
     /// Recovery has begun: the probe has nothing more to say.
     pub const fn cancel(&mut self) {
-        *self = Self { end: None, is_copy: false, is_due: false };
+        *self = Self::OFF;
     }
 
     /// An ACK has come (`TLP_process_ack`). `dsack` is what it says came twice, `is_bare` whether it is a duplicate without SACK
     /// blocks.
     pub fn acknowledged(&mut self, una: Seq, dsack: Option<(Seq, Seq)>, is_bare: bool) -> Verdict {
-        let Some(end) = self.end else { return Verdict::Fine };
-        if una.is_before(end) {
+        let end = self.end;
+        if !self.is_under_way || una.is_before(end) {
             return Verdict::Fine;
         }
         if !self.is_copy || dsack.is_some_and(|(_, twice)| twice == end) {
-            self.end = None;
+            self.is_under_way = false;
         } else if una.is_behind(end) {
-            self.end = None;
+            self.is_under_way = false;
             return Verdict::Repaired;
         } else if is_bare {
-            self.end = None;
+            self.is_under_way = false;
         }
         Verdict::Fine
     }

@@ -37,7 +37,7 @@ pub struct Queue {
     end: Seq,
     /// Bytes of memory that the pieces keep from others: a short message in a long buffer holds all of it, unless it is one of the
     /// first, of which only the bytes count ([`TCP_SEND_PIECES_BY_BYTES`]).
-    held: usize,
+    held: u32,
     /// What that may be.
     limit: u32,
 }
@@ -88,7 +88,7 @@ impl Queue {
     #[inline]
     #[must_use]
     pub fn is_roomy(&self) -> bool {
-        self.held <= (self.limit - self.limit / 4) as usize && self.pieces.len() <= TCP_SEND_PIECES_MAX / 4 * 3
+        self.held <= self.limit - self.limit / 4 && self.pieces.len() <= TCP_SEND_PIECES_MAX / 4 * 3
     }
 
     /// Takes the front of a message as far as there is room. What it leaves is to be pushed again.
@@ -101,7 +101,7 @@ impl Queue {
             // Short messages in long blocks would go one by one where the bound is low, and each wait for an acknowledgment that the
             // peer holds back.
             let held = if self.pieces.len() < TCP_SEND_PIECES_BY_BYTES { buf.len() } else { held(&buf) };
-            if self.held + held > self.limit as usize || self.pieces.len() >= TCP_SEND_PIECES_MAX {
+            if self.held as usize + held > self.limit as usize || self.pieces.len() >= TCP_SEND_PIECES_MAX {
                 return self.push_part(buf, message);
             }
             self.append(buf, held);
@@ -114,7 +114,7 @@ impl Queue {
         let start = self.end;
         self.end += buf.len() as u32;
         if start != self.end {
-            self.held += held;
+            self.held += held as u32;
             if self.pieces.capacity() == 0 {
                 self.begin();
             }
@@ -131,7 +131,7 @@ impl Queue {
     /// Takes the front of a buffer that does not fit as a whole, if there is room for much of it, and puts the rest back.
     #[cold]
     fn push_part(&mut self, mut buf: Buf, message: &mut Sga) -> Result<()> {
-        let room = (self.limit as usize).saturating_sub(self.held);
+        let room = self.limit.saturating_sub(self.held) as usize;
         let mut result = Ok(());
         if room >= self.limit as usize / 4 && buf.len() > room && self.pieces.len() < TCP_SEND_PIECES_MAX {
             match buf.split_front(room) {
@@ -195,7 +195,7 @@ impl Queue {
             if (front.start + front.buf.len() as u32).is_behind(una) {
                 break;
             }
-            self.held -= front.held as usize;
+            self.held -= front.held;
             self.pieces.pop_front();
         }
     }

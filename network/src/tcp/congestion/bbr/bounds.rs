@@ -56,13 +56,13 @@ impl Bbr {
 
     /// BBRMinPipeCwnd: with less, delayed acknowledgments would stop the flow.
     pub fn least_window(&self) -> u32 {
-        self.window.mss * 4
+        self.window.mss() * 4
     }
 
     /// BBRBDPMultiple.
     fn product(&self, bw: u64, by: u64) -> u32 {
         if self.min_rtt == Duration::MAX {
-            return window::initial(self.window.mss);
+            return window::initial(self.window.mss());
         }
         let bytes = gain(in_time(bw, self.min_rtt), by);
         bytes.min(u64::from(CONGESTION_WINDOW_MAX)) as u32
@@ -70,10 +70,10 @@ impl Bbr {
 
     /// BBRQuantizationBudget: room for what leaves together, at each end and on the way.
     fn quantized(&self, bytes: u32) -> u32 {
-        let least = self.window.mss * if self.pacing_rate < 150_000 { 1 } else { 2 };
+        let least = self.window.mss() * if self.pacing_rate < 150_000 { 1 } else { 2 };
         let quantum = in_time(self.pacing_rate, Duration::from_millis(1)).min(u64::from(PACING_BURST)) as u32;
         let bytes = bytes.max(quantum.max(least).saturating_mul(3)).max(self.least_window());
-        if self.phase == Phase::Up { bytes.saturating_add(self.window.mss * 2) } else { bytes }
+        if self.phase == Phase::Up { bytes.saturating_add(self.window.mss() * 2) } else { bytes }
     }
 
     /// BBRInflight.
@@ -91,7 +91,7 @@ impl Bbr {
         if self.inflight_longterm == u32::MAX {
             return u32::MAX;
         }
-        let headroom = (self.inflight_longterm / 100 * 15).max(self.window.mss);
+        let headroom = (self.inflight_longterm / 100 * 15).max(self.window.mss());
         self.inflight_longterm.saturating_sub(headroom).max(self.least_window())
     }
 
@@ -107,7 +107,7 @@ impl Bbr {
         let grown = self.window.bytes.saturating_add(ack.delivered);
         let mut bytes = if self.full.reached {
             grown.min(most)
-        } else if self.window.bytes < most || self.delivered < window::initial(self.window.mss) {
+        } else if self.window.bytes < most || self.delivered < window::initial(self.window.mss()) {
             grown
         } else {
             self.window.bytes

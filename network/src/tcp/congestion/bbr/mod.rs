@@ -264,7 +264,7 @@ impl Control for Bbr {
     /// BBRHandleLostPacket.
     fn on_lost(&mut self, lost: &Lost) {
         self.loss_in_round = true;
-        self.losses = self.losses.saturating_add(lost.bytes.div_ceil(self.window.mss));
+        self.losses = self.losses.saturating_add(lost.bytes.div_ceil(self.window.mss()));
         if self.probe_samples && model::is_too_high(lost.since, lost.in_flight) {
             let in_flight = model::in_flight_at_loss(lost);
             self.handle_too_high(in_flight, lost.app_limited);
@@ -287,8 +287,8 @@ impl Control for Bbr {
             self.save_window(true);
         }
         self.loss_in_round = true;
-        self.window.set(self.window.mss);
-        self.window.threshold = self.window.bytes.max(self.window.mss * 2);
+        self.window.set(self.window.mss());
+        self.window.threshold = self.window.bytes.max(self.window.mss() * 2);
     }
 
     fn on_recovery_end(&mut self, _now: Time) {

@@ -109,7 +109,7 @@ impl Bbr {
 
     /// BBRIsTimeToProbeBW: after two or three seconds, or as many rounds as a Reno flow would take to come back to this window.
     fn is_time_to_probe(&self, now: Time) -> bool {
-        let rounds = (self.target_inflight() / self.window.mss).min(PROBE_ROUNDS_MAX);
+        let rounds = (self.target_inflight() / self.window.mss()).min(PROBE_ROUNDS_MAX);
         now > self.cycle_at + self.probe_wait || self.rounds_since_probe >= rounds
     }
 
@@ -176,7 +176,7 @@ impl Bbr {
         if let Some(segments) = self.probe_up_acks.checked_div(self.probe_up_each).filter(|segments| *segments > 0) {
             self.probe_up_acks -= segments * self.probe_up_each;
             self.inflight_longterm =
-                self.inflight_longterm.saturating_add(segments.saturating_mul(self.window.mss)).min(u32::MAX - 1);
+                self.inflight_longterm.saturating_add(segments.saturating_mul(self.window.mss())).min(u32::MAX - 1);
         }
         if self.round_start {
             self.raise_slope();
@@ -185,7 +185,7 @@ impl Bbr {
 
     /// BBRRaiseInflightLongTermSlope.
     fn raise_slope(&mut self) {
-        self.probe_up_each = (self.window.bytes >> self.probe_up_rounds.min(31)).max(self.window.mss);
+        self.probe_up_each = (self.window.bytes >> self.probe_up_rounds.min(31)).max(self.window.mss());
         self.probe_up_rounds = (self.probe_up_rounds + 1).min(30);
     }
 

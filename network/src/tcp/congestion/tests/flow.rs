@@ -78,7 +78,6 @@ impl Flow {
             lost: 0,
             rtt: Some(self.rtt),
             srtt: self.rtt,
-            min_rtt: self.rtt,
             marked,
             una: self.una,
             next: self.next,

@@ -136,7 +136,6 @@ impl Sender {
             lost,
             rtt: Some(rtt),
             srtt: self.srtt,
-            min_rtt: self.min_rtt,
             marked: if marked { MSS } else { 0 },
             una: Seq(self.una.wrapping_mul(MSS)),
             next: Seq(self.next.wrapping_mul(MSS)),

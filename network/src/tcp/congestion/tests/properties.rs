@@ -61,7 +61,6 @@ fn tell(control: &mut Controller, event: &Event, now: Time) {
         lost: 0,
         rtt: None,
         srtt: Duration::from_millis(10),
-        min_rtt: Duration::from_millis(5),
         marked: 0,
         una: Seq(0),
         next: Seq(0),

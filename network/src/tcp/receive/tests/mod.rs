@@ -39,6 +39,8 @@ struct Feed {
     pools: Pools,
     receiver: Receiver,
     popped: usize,
+    /// Zero: it was not measured.
+    rtt: Duration,
     now: Time,
 }
 
@@ -48,7 +50,7 @@ impl Feed {
     }
 
     fn with(settings: &Settings) -> Self {
-        Self { pools: pools(), receiver: receiver(settings), popped: 0, now: Time::ZERO }
+        Self { pools: pools(), receiver: receiver(settings), popped: 0, rtt: Duration::ZERO, now: Time::ZERO }
     }
 
     /// The bytes `start..start + len` in one segment.
@@ -71,7 +73,8 @@ impl Feed {
 
     /// Pops and compares; says how many bytes that were.
     fn pop(&mut self, at_most: Option<usize>) -> usize {
-        let Some(popped) = self.receiver.pop(at_most, self.now).unwrap() else { return 0 };
+        let rtt = self.rtt;
+        let Some(popped) = self.receiver.pop(at_most, || rtt, self.now).unwrap() else { return 0 };
         assert!(at_most.is_none_or(|most| popped.len() <= most));
         assert_eq!(popped.to_vec(), bytes(self.popped, popped.len()));
         self.popped += popped.len();

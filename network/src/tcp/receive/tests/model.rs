@@ -176,7 +176,7 @@ proptest! {
                 }
                 Step::Pop(most) => {
                     let readable = model.filled() - model.popped;
-                    let popped = receiver.pop(most, now).unwrap();
+                    let popped = receiver.pop(most, || Duration::ZERO, now).unwrap();
                     prop_assert_eq!(popped.is_some(), readable > 0);
                     let popped = popped.map_or(Vec::new(), |popped| popped.to_vec());
                     prop_assert!(popped.len() <= most.unwrap_or(usize::MAX).min(readable));
@@ -254,7 +254,7 @@ proptest! {
                     }
                 }
                 Step::Pop(most) => {
-                    if let Some(message) = receiver.pop(most, now).unwrap() {
+                    if let Some(message) = receiver.pop(most, || Duration::ZERO, now).unwrap() {
                         prop_assert_eq!(message.to_vec(), bytes(popped, message.len()));
                         popped += message.len();
                     }
@@ -301,7 +301,7 @@ proptest! {
             prop_assert!(!receiver.next().is_before(before));
             prop_assert!(receiver.memory() <= receiver.memory_max() + 70_000);
             if pops {
-                popped += receiver.pop(Some(len.max(1)), Time::ZERO).unwrap().map_or(0, |message| message.len());
+                popped += receiver.pop(Some(len.max(1)), || Duration::ZERO, Time::ZERO).unwrap().map_or(0, |message| message.len());
             }
             let come = receiver.next().since(FIRST) as usize - usize::from(receiver.has_end());
             prop_assert_eq!(popped + receiver.readable(), come);

@@ -9,9 +9,9 @@ fn what_comes_in_order_is_popped_as_it_lies() {
     assert_eq!(feed.take(0, 100), Taken::InOrder { bytes: 100 });
     assert_eq!(feed.take(100, 1), Taken::InOrder { bytes: 1 });
     assert_eq!((feed.receiver.readable(), feed.next(), feed.receiver.segments()), (101, 101, 2));
-    let popped = feed.receiver.pop(None, feed.now).unwrap().unwrap();
+    let popped = feed.receiver.pop(None, || Duration::ZERO, feed.now).unwrap().unwrap();
     assert_eq!((popped.segments(), popped.to_vec()), (2, bytes(0, 101)));
-    assert!(feed.receiver.pop(None, feed.now).unwrap().is_none());
+    assert!(feed.receiver.pop(None, || Duration::ZERO, feed.now).unwrap().is_none());
     assert_eq!((feed.receiver.readable(), feed.receiver.memory()), (0, 0));
 }
 
@@ -40,8 +40,8 @@ fn without_second_views_a_short_pop_fails_and_nothing_is_lost() {
     let pool = runtime::buf::Pool::heap(2048, 4, 0, 0).unwrap();
     let mut receiver = receiver(&Settings::default());
     receiver.take(FIRST, pool.alloc_copy(&bytes(0, 100)).unwrap().into(), false, false, Time::ZERO);
-    assert_eq!(receiver.pop(Some(10), Time::ZERO).unwrap_err().errno(), runtime::Errno::NOBUFS);
-    assert_eq!(receiver.pop(Some(100), Time::ZERO).unwrap().unwrap().to_vec(), bytes(0, 100));
+    assert_eq!(receiver.pop(Some(10), || Duration::ZERO, Time::ZERO).unwrap_err().errno(), runtime::Errno::NOBUFS);
+    assert_eq!(receiver.pop(Some(100), || Duration::ZERO, Time::ZERO).unwrap().unwrap().to_vec(), bytes(0, 100));
 }
 
 #[test]

@@ -139,7 +139,7 @@ fn stream(feed: &mut Feed, rtt: Option<Duration>, rounds: usize, per_round: usiz
     let mut at = feed.next();
     for _ in 0..rounds {
         if let Some(rtt) = rtt {
-            feed.receiver.measured(rtt);
+            feed.rtt = rtt;
         }
         let window = feed.acknowledge() as usize;
         let end = at + window.min(per_round);
@@ -174,7 +174,7 @@ fn the_buffer_grows_with_what_is_read_in_a_round_trip() {
 fn what_is_not_read_does_not_let_it_grow_nor_does_one_that_was_set() {
     let rtt = Duration::from_millis(10);
     let mut feed = Feed::new();
-    feed.receiver.measured(rtt);
+    feed.rtt = rtt;
     for round in 0..10 {
         feed.acknowledge();
         feed.take(round * 10_000, 10_000);
