@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! [`Early`]: data that go with the first SYN (RFC 7413 section 4.2.1).
+//! [`Early`]: data that go with the first SYN (RFC 7413 section 4.2.2).
 //!
 //! What must always hold: what was taken from a push is delivered, whatever the peer does with the SYN: what that does not acknowledge
 //! is sent again behind the handshake.

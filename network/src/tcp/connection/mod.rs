@@ -142,7 +142,7 @@ impl Connection {
         Self { phase: Phase::Open(open) }
     }
 
-    /// The first SYN asks for a cookie, or shows this one and waits for data until the time next moves (RFC 7413 section 4.2.1);
+    /// The first SYN asks for a cookie, or shows this one and waits for data until the time next moves (RFC 7413 sections 4.2.1 and 4.2.2);
     /// `mss` is what the peer has said that it takes, 0 if it has not. To be called before anything is sent.
     pub fn call_early(&mut self, cookie: Cookie, mss: u16, now: Time) {
         if let Phase::Opening(opening) = &mut self.phase {
@@ -265,7 +265,7 @@ impl Connection {
         }
     }
 
-    /// Puts the beginning of a message into the SYN, if that has not left and can have one (RFC 7413 section 4.2.1). `Pending`: what is
+    /// Puts the beginning of a message into the SYN, if that has not left and can have one (RFC 7413 section 4.2.2). `Pending`: what is
     /// left is for [`push`](Self::push), once there is a connection.
     ///
     /// # Errors

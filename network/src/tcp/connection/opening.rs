@@ -117,7 +117,7 @@ impl Opening {
     }
 
     /// The first SYN asks for a cookie, or shows this one: then it waits for data until the time next moves, and takes no more of them
-    /// than `mss` has room for (RFC 7413 section 4.2.1). Before anything is sent.
+    /// than `mss` has room for (RFC 7413 sections 4.2.1 and 4.2.2). Before anything is sent.
     pub fn call_early(&mut self, cookie: Cookie, mss: u16, now: Time) {
         let room = self.mss.min(if mss == 0 { MSS_UNSAID } else { mss });
         self.early = Some(Early::new(cookie, room));
