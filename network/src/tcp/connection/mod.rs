@@ -37,7 +37,6 @@ mod state;
 mod timers;
 
 use core::task::Poll;
-use core::time::Duration;
 
 use runtime::buf::Sga;
 use runtime::socket::{OptionName, SocketOption};
@@ -52,7 +51,7 @@ use crate::tcp::seq::Seq;
 use crate::tcp::settings::Settings;
 use crate::tcp::time_wait::TimeWait;
 use crate::udp::Readiness;
-use crate::wire::tcp::{Cookie, Flags};
+use crate::wire::tcp::Flags;
 use open::Open;
 use opening::Opening;
 
@@ -134,60 +133,6 @@ impl Connection {
         Self { phase: Phase::Open(Open::new(settings, syn, now)) }
     }
 
-    /// The same with what has come with the peer's SYN (RFC 7413 section 4.2.2), whose bytes `syn` counts already.
-    #[must_use]
-    pub fn accept_early(settings: &Settings, syn: &Handshake, data: Sga, now: Time) -> Self {
-        let mut open = Open::new(settings, syn, now);
-        open.receive_early(data);
-        Self { phase: Phase::Open(open) }
-    }
-
-    /// The first SYN asks for a cookie, or shows this one and waits for data until the time next moves (RFC 7413 sections 4.2.1 and 4.2.2);
-    /// `mss` is what the peer has said that it takes, 0 if it has not. To be called before anything is sent.
-    pub fn call_early(&mut self, cookie: Cookie, mss: u16, now: Time) {
-        if let Phase::Opening(opening) = &mut self.phase {
-            opening.call_early(cookie, mss, now);
-        }
-    }
-
-    /// Whether what is on its way is a SYN that is more than a SYN: should it be lost, that may be why.
-    #[must_use]
-    pub fn calls_early(&self) -> bool {
-        matches!(&self.phase, Phase::Opening(opening) if opening.calls_early())
-    }
-
-    /// Whether a segment is the answer to such a SYN: how many bytes went with it, and how many are acknowledged.
-    #[must_use]
-    pub fn early_answered(&self, segment: &Incoming) -> Option<(u32, u32)> {
-        match &self.phase {
-            Phase::Opening(opening) => opening.answered(segment),
-            Phase::Open(_) => None,
-        }
-    }
-
-    /// Behind the last number that the peer may acknowledge.
-    #[must_use]
-    pub fn sent_up_to(&self) -> Option<Seq> {
-        match &self.phase {
-            Phase::Open(open) if open.state != State::Closed => Some(open.sent_up_to()),
-            _ => None,
-        }
-    }
-
-    /// The peer of a connection that began with data on its SYN has answered: the round trip that this took, if it was measured.
-    pub fn confirmed(&mut self, rtt: Option<Duration>, now: Time) {
-        if let Phase::Open(open) = &mut self.phase {
-            open.confirmed(rtt, now);
-        }
-    }
-
-    /// The peer does not answer, and is given up.
-    pub fn give_up(&mut self) {
-        if let Phase::Open(open) = &mut self.phase {
-            open.fail(open.silence());
-        }
-    }
-
     /// Takes a segment; its payload goes out of it.
     #[inline]
     pub fn receive(&mut self, segment: &mut Incoming, env: &mut Env<'_>, now: Time) -> Verdict {
@@ -262,19 +207,6 @@ impl Connection {
         match &mut self.phase {
             Phase::Open(open) => open.push(message, now),
             Phase::Opening(opening) => opening.not_yet(),
-        }
-    }
-
-    /// Puts the beginning of a message into the SYN, if that has not left and can have one (RFC 7413 section 4.2.2). `Pending`: what is
-    /// left is for [`push`](Self::push), once there is a connection.
-    ///
-    /// # Errors
-    /// `ENOTCONN` it never was connected.
-    #[cold]
-    pub fn push_early(&mut self, message: &mut Sga, now: Time) -> Poll<Result<()>> {
-        match &mut self.phase {
-            Phase::Open(_) => Poll::Pending,
-            Phase::Opening(opening) => opening.push(message, now),
         }
     }
 
