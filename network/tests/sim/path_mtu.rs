@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Paths through routers whose links are narrower than the host's own (RFC 1191, RFC 8201, RFC 2923).
 
-use crate::support::{Run, at, ip, number, payload, seeds};
+use crate::support::{Run, at, ip, number, payload, prefix, seeds};
 use core::task::Poll;
 use core::time::Duration;
 use network::ip::{Hop, Prefix, Route};
 use network::sim::{Chance, Conditions, LinkId, Loss, NodeId, Router};
 use network::stack::{Setting, SocketId};
 use runtime::Errno;
-
-fn prefix(text: &str) -> Prefix {
-    text.parse().unwrap()
-}
 
 /// Host 1 on the first link, host 2 on the second, a router between.
 struct Path {
@@ -25,22 +21,7 @@ struct Path {
 const TARGETS: [&str; 2] = ["[::ffff:10.0.1.2]:7", "[fd01::2]:7"];
 
 fn path(run: &mut Run, mtu: u16) -> Path {
-    let links = [run.lan(), run.lan()];
-    let hosts = [0, 1].map(|side: u8| {
-        let mut config = run.config(1);
-        config.mac = network::sim::mac(side + 1);
-        config.addresses = vec![prefix(&format!("10.0.{side}.2/24")), prefix(&format!("fd0{side}::2/64"))];
-        config.routes = [(Prefix::DEFAULT_V4, format!("10.0.{side}.1")), (Prefix::DEFAULT_V6, format!("fd0{side}::1"))]
-            .map(|(prefix, gateway)| Route { prefix, hop: Hop::Gateway(ip(&gateway)), metric: 0 })
-            .to_vec();
-        run.host(links[usize::from(side)], config).unwrap()
-    });
-    let router = Router::new(run.seed).unwrap().on(prefix("10.0.0.1/24"), prefix("fd00::1/64"), 1500).on(
-        prefix("10.0.1.1/24"),
-        prefix("fd01::1/64"),
-        mtu,
-    );
-    let router = run.router(router, &links);
+    let (links, hosts, router) = run.routed(mtu);
     let sockets = hosts.map(|host| run.udp(host, "[::]:7"));
     Path { links, hosts, router, sockets }
 }

@@ -4,7 +4,8 @@
 use core::net::{IpAddr, SocketAddr};
 use core::task::Poll;
 use network::counters::Reason;
-use network::sim::{Fate, LinkId, NodeId, Record, Sim};
+use network::ip::{Hop, Prefix, Route};
+use network::sim::{Fate, LinkId, NodeId, Record, Router, Sim, mac};
 use network::stack::SocketId;
 use runtime::socket::Domain;
 use runtime::{Errno, Result};
@@ -60,6 +61,29 @@ impl Run {
             })
             .collect();
         (lan, nodes)
+    }
+
+    /// Host 1 on the first link, host 2 on the second, and a router between, whose far link has this MTU. Their addresses are
+    /// 10.0.SIDE.2 and fd0SIDE::2.
+    pub fn routed(&mut self, mtu: u16) -> ([LinkId; 2], [NodeId; 2], NodeId) {
+        let links = [self.lan(), self.lan()];
+        let hosts = [0, 1].map(|side: u8| {
+            let mut config = self.config(1);
+            config.mac = mac(side + 1);
+            config.addresses = vec![prefix(&format!("10.0.{side}.2/24")), prefix(&format!("fd0{side}::2/64"))];
+            let gateways =
+                [(Prefix::DEFAULT_V4, format!("10.0.{side}.1")), (Prefix::DEFAULT_V6, format!("fd0{side}::1"))];
+            config.routes =
+                gateways.map(|(prefix, gateway)| Route { prefix, hop: Hop::Gateway(ip(&gateway)), metric: 0 }).to_vec();
+            self.host(links[usize::from(side)], config).unwrap()
+        });
+        let router = Router::new(self.seed).unwrap().on(prefix("10.0.0.1/24"), prefix("fd00::1/64"), 1500).on(
+            prefix("10.0.1.1/24"),
+            prefix("fd01::1/64"),
+            mtu,
+        );
+        let router = self.router(router, &links);
+        (links, hosts, router)
     }
 
     /// A UDP socket at this address.
@@ -159,6 +183,10 @@ impl Drop for Run {
 }
 
 pub fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+pub fn prefix(text: &str) -> Prefix {
     text.parse().unwrap()
 }
 

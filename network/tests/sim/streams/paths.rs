@@ -2,17 +2,12 @@
 //! A stream over a router whose far link becomes narrow and wide again, which the router tells, or does not (RFC 1191, RFC 8201, RFC 4821).
 
 use super::applications::{Application, Plan, Shared, close, connect, listen};
-use crate::support::{Run, at, ip, seeds};
+use crate::support::{Run, at, seeds};
 use core::time::Duration;
-use network::ip::{Hop, Prefix, Route};
-use network::sim::{Conditions, LinkId, NodeId, Router, mac};
+use network::sim::{Conditions, LinkId, NodeId};
 use network::tcp::connection::Info;
 
 const MINUTE: Duration = Duration::from_mins(1);
-
-fn prefix(text: &str) -> Prefix {
-    text.parse().unwrap()
-}
 
 /// Host 1 on the first link, host 2 on the second, a router between, and a stream from the one to the other.
 struct Path {
@@ -23,22 +18,7 @@ struct Path {
 }
 
 fn path(run: &mut Run) -> Path {
-    let links = [run.lan(), run.lan()];
-    let hosts = [0, 1].map(|side: u8| {
-        let mut config = run.config(1);
-        config.mac = mac(side + 1);
-        config.addresses = vec![prefix(&format!("10.0.{side}.2/24")), prefix(&format!("fd0{side}::2/64"))];
-        config.routes = [(Prefix::DEFAULT_V4, format!("10.0.{side}.1")), (Prefix::DEFAULT_V6, format!("fd0{side}::1"))]
-            .map(|(prefix, gateway)| Route { prefix, hop: Hop::Gateway(ip(&gateway)), metric: 0 })
-            .to_vec();
-        run.host(links[usize::from(side)], config).unwrap()
-    });
-    let router = Router::new(run.seed).unwrap().on(prefix("10.0.0.1/24"), prefix("fd00::1/64"), 1500).on(
-        prefix("10.0.1.1/24"),
-        prefix("fd01::1/64"),
-        1500,
-    );
-    let router = run.router(router, &links);
+    let (links, hosts, router) = run.routed(1500);
     let applications = hosts.map(|host| Application::on(run, host));
     run.run(Duration::from_secs(10));
     Path { links, hosts, router, applications }
