@@ -71,8 +71,11 @@ impl Early {
         open.counts.bytes_acknowledged += u64::from(acknowledged);
         data.trim_front(acknowledged as usize);
         if !data.is_empty() {
-            // There is room for one segment, and nothing is split.
+            // It was taken: however small the send buffer is, or has become, there is room for it, and so nothing is split.
+            let limit = open.queue.limit();
+            open.queue.set_limit(u32::MAX as usize);
             let _ = open.queue.push(&mut data);
+            open.queue.set_limit(limit);
             open.stirred = true;
         }
         if self.is_whole {
