@@ -309,6 +309,48 @@ fn vhost_and_virtio_user_carry_frames_both_ways() {
     carry(&mut random, &mut guest, Some(&mut host), 5_000);
 }
 
+/// Descriptors that are opened while ports close theirs stay open, and are what they were: a port closes nothing twice.
+#[test]
+fn ports_close_only_what_is_theirs() {
+    let directory = tempfile::tempdir().unwrap();
+    let (is_over, [hosts, guests]) = (AtomicBool::new(false), ["close_host0", "close_guest0"]);
+    std::thread::scope(|scope| {
+        let opening = scope.spawn(|| {
+            // Those with the lowest numbers that are free, which are the ones that were closed last.
+            let (mut mine, zero) = (Vec::new(), rustix::fs::stat("/dev/zero").unwrap().st_rdev);
+            while !is_over.load(Ordering::Relaxed) {
+                while mine.len() < 256 {
+                    mine.push(std::fs::File::open("/dev/zero").unwrap());
+                }
+                let lost = mine.iter().position(|file| rustix::fs::fstat(file).map(|is| is.st_rdev) != Ok(zero));
+                if let Some(lost) = lost {
+                    // Who closes it now closes what somebody else has opened since.
+                    std::mem::forget(mine.swap_remove(lost));
+                    std::mem::forget(mine);
+                    return false;
+                }
+                mine.drain(..200);
+            }
+            true
+        });
+        let over = SetAtEnd(&is_over);
+        for round in 0..8 {
+            let socket = directory.path().join(format!("vhost{round}.sock"));
+            let host = open(&format!("net_vhost_{hosts},iface={},queues=1", socket.display()));
+            let guest = open(&format!("net_virtio_user_{guests},path={},queues=1", socket.display()));
+            assert!(guest.interrupts());
+            drop((guest, host));
+            let socket = directory.path().join(format!("memif{round}.sock"));
+            let end = |role: &str| {
+                format!("net_memif_{role}1,role={role},id=0,socket={},socket-abstract=no", socket.display())
+            };
+            drop([open(&end("server")), open(&end("client"))]);
+        }
+        drop(over);
+        assert!(opening.join().unwrap(), "a descriptor of somebody else was closed");
+    });
+}
+
 #[track_caller]
 fn wait_for_links(one: &Dpdk, other: &Dpdk) {
     for _ in 0..LOOKS {

@@ -18,8 +18,9 @@ use core::ffi::c_int;
 use core::ptr::null_mut;
 use core::sync::atomic::{Ordering, fence};
 use dpdk_sys::{
-    MARGAY_INTERRUPT_ADD, MARGAY_INTERRUPT_DELETE, margay_quiet, rte_eth_dev_rx_intr_ctl_q,
-    rte_eth_dev_rx_intr_ctl_q_get_fd, rte_eth_dev_rx_intr_disable, rte_eth_dev_rx_intr_enable,
+    MARGAY_INTERRUPT_ADD, MARGAY_INTERRUPT_DELETE, margay_quiet, rte_eth_conf, rte_eth_dev_configure,
+    rte_eth_dev_rx_intr_ctl_q, rte_eth_dev_rx_intr_ctl_q_get_fd, rte_eth_dev_rx_intr_disable,
+    rte_eth_dev_rx_intr_enable,
 };
 use runtime::{Error, Result};
 use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
@@ -47,6 +48,35 @@ impl Port {
             "net_virtio_user" => !self.uses_dma() && !self.arguments().contains(SERVER),
             driver => self.uses_dma() && !UNSOUND.contains(&driver),
         }
+    }
+}
+
+/// The driver that closes its queues' descriptors twice at its end if it was set to interrupt: once as DPDK does for every driver
+/// (`rte_intr_efd_disable`), and once by itself (`virtio_user_dev_uninit_notify`, 22.11). What another thread has opened in between under the same
+/// number is closed with that: a socket of the application, or a descriptor that DPDK's interrupt thread watches, which then ends the process.
+const CLOSES_TWICE: &str = "net_virtio_user";
+
+/// What a port is set to once it has stopped for the last time: the same as before, without interrupts.
+pub struct Farewell {
+    queues: u16,
+    conf: Box<rte_eth_conf>,
+}
+
+impl Farewell {
+    /// For a port that needs it.
+    pub fn of(port: &Port, plan: &Plan) -> Option<Self> {
+        let needed = plan.interrupts() && port.driver() == CLOSES_TWICE;
+        needed.then(|| {
+            let mut conf = plan.conf.clone();
+            conf.intr_conf.set_rxq(0);
+            Self { queues: plan.queues, conf }
+        })
+    }
+
+    /// Sets a port that has stopped to it. False: it cannot be closed.
+    pub fn say(&self, port: u16) -> bool {
+        // SAFETY: a structure that it copies. The offloads are those that it has, so that the driver makes nothing anew.
+        unsafe { rte_eth_dev_configure(port, self.queues, self.queues, &raw const *self.conf) >= 0 }
     }
 }
 

@@ -56,7 +56,7 @@ pub struct Plan {
     /// The driver is one of [`OWN_SUMS`].
     pub sums: bool,
     /// What the driver is told.
-    conf: Box<rte_eth_conf>,
+    pub(super) conf: Box<rte_eth_conf>,
 }
 
 impl Plan {
@@ -71,7 +71,7 @@ impl Port {
     ///
     /// # Errors
     /// `EINVAL` the MTU is too large; `ENOTSUP` and others of the driver.
-    pub fn configure(&self, settings: &Settings) -> Result<Plan> {
+    pub fn configure(&mut self, settings: &Settings) -> Result<Plan> {
         let info = self.info()?;
         let before = self.mtu()?;
         let mtu = settings.mtu.unwrap_or(before);
@@ -145,6 +145,7 @@ impl Port {
             }
             self.apply_without_interrupts(&mut plan)?;
         }
+        self.take_leave_as(&plan);
         if mtu != before {
             self.set_mtu(mtu)?;
         }

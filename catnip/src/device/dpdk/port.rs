@@ -2,6 +2,7 @@
 //! A port: which one it is, what it can do, how it is started, and its end (`rte_ethdev.h`).
 
 use super::Settings;
+use super::interrupts::Farewell;
 use super::knock::{Answer, Knock};
 use super::limits::{
     AF_XDP_FILLED, LAST_FRAMES, LINK_LOOKS, LINK_PAUSE, LOOK_LONGEST, LOOK_SHORTEST, START_PAUSE, START_TRIES,
@@ -84,6 +85,8 @@ pub struct Port {
     knock: Option<Knock>,
     /// Memory of the LibOs that it was told of.
     mapped: Vec<(usize, usize)>,
+    /// What it is set to before it is closed.
+    farewell: Option<Farewell>,
 }
 
 impl Port {
@@ -118,6 +121,7 @@ impl Port {
             look_pause: Duration::ZERO,
             knock: None,
             mapped: Vec::new(),
+            farewell: None,
         };
         let info = port.info()?;
         if !info.driver_name.is_null() {
@@ -141,6 +145,11 @@ impl Port {
     /// The driver's name.
     pub const fn driver(&self) -> &'static str {
         self.driver
+    }
+
+    /// Remembers what it must be set to before it is closed.
+    pub fn take_leave_as(&mut self, plan: &Plan) {
+        self.farewell = Farewell::of(self, plan);
     }
 
     /// The device with its arguments, as it was named.
@@ -364,9 +373,12 @@ impl Drop for Port {
                 rte_dev_dma_unmap(device, start, start.addr() as u64, len);
                 rte_extmem_unregister(start, len);
             }
-            rte_eth_dev_close(self.id);
+            let ready = self.farewell.as_ref().is_none_or(|farewell| farewell.say(self.id));
+            if ready {
+                rte_eth_dev_close(self.id);
+            }
             drop(turn);
-            if self.added && !device.is_null() {
+            if ready && self.added && !device.is_null() {
                 rte_dev_remove(device);
             }
         }
