@@ -2,10 +2,10 @@
 //! Makes a test of each function of a suite for each back end.
 
 /// `suite! { { area: test ..; .. } on name = BACKEND; .. }`: `area::test` is a function of a [`Subject`](crate::subject::Subject), and
-/// `BACKEND` a constant of `backends`.
+/// `BACKEND` a constant of `backends`, which may have conditions (`#[cfg(..)]`).
 macro_rules! suite {
-    ($suite:tt on $($name:ident = $backend:ident;)*) => {
-        $(mod $name {
+    ($suite:tt on $($(#[$when:meta])* $name:ident = $backend:ident;)*) => {
+        $($(#[$when])* mod $name {
             suite!(@areas $backend $suite);
         })*
     };

@@ -86,7 +86,7 @@ pub fn set_up(wire: Wire, ports: Ports) {
         ),
     };
     let hosts: Vec<String> = (0..PORTS).map(host).collect();
-    let batch = format!("link add wire type bridge\nlink set wire up\n{}", hosts.concat());
+    let batch = format!("link add wire address 02:00:00:00:03:00 type bridge\nlink set wire up\n{}", hosts.concat());
     ip(&batch);
     if batch.contains("type veth") {
         wait_for_ports();

@@ -222,7 +222,7 @@ suite! {
             pops_behind_the_end the_peer_has_closed double_close no_linger linger_zero linger_until_it_is_read linger_runs_out libos_dropped libos_dropped_under_a_flood;
         transfer: every_length_and_segments pop_sizes pop_before_push ping_pong thousands_outstanding many_connections_at_once
             without_a_copy what_was_popped_stays more_than_the_ring_before_the_end;
-        many: at_once one_after_another any_one_of_many idle;
+        many: at_once one_after_another any_one_of_many;
         cancel: accepts connects pops pushes a_push_half_way a_close too_late thousands_of_pops_given_up against_a_busy_peer;
         waits: wait_any_gives_the_oldest wait_next_n_gives_the_oldest wait_sets_give_the_oldest_of_their_own
             a_busy_socket_starves_nobody a_busy_pipe_starves_nobody a_flood_does_not_starve_accept
@@ -237,6 +237,39 @@ suite! {
     kernel_server_v6 = KERNEL_SERVER_V6;
     kernel_client_v4 = KERNEL_CLIENT_V4;
     kernel_client_v6 = KERNEL_CLIENT_V6;
+    kernel_server_xdp_v4 = KERNEL_SERVER_XDP_V4;
+    kernel_client_xdp_v6 = KERNEL_CLIENT_XDP_V6;
+    #[cfg(feature = "catnip-dpdk")]
+    kernel_server_dpdk_v4 = KERNEL_SERVER_DPDK_V4;
+    #[cfg(feature = "catnip-dpdk")]
+    kernel_client_dpdk_v6 = KERNEL_CLIENT_DPDK_V6;
+    #[cfg(feature = "catnip-dpdk")]
+    kernel_client_af_xdp_v4 = KERNEL_CLIENT_AF_XDP_V4;
+    #[cfg(feature = "catnip-dpdk")]
+    kernel_server_af_xdp_v6 = KERNEL_SERVER_AF_XDP_V6;
+    #[cfg(feature = "catnip-dpdk")]
+    kernel_server_net_tap_v4 = KERNEL_SERVER_NET_TAP_V4;
+    #[cfg(feature = "catnip-dpdk")]
+    kernel_server_net_tap_v6 = KERNEL_SERVER_NET_TAP_V6;
+    #[cfg(feature = "catnip-dpdk")]
+    kernel_client_net_tap_v4 = KERNEL_CLIENT_NET_TAP_V4;
+    #[cfg(feature = "catnip-dpdk")]
+    kernel_client_net_tap_v6 = KERNEL_CLIENT_NET_TAP_V6;
+}
+
+// A LibOs that waits does not run, where its device ends its sleeps by itself: not over `net_af_packet` and `net_af_xdp`, which have no interrupts.
+suite! {
+    {
+        many: idle;
+    } on
+    idle_with_a_kernel_server_v4 = KERNEL_SERVER_V4;
+    idle_with_a_kernel_client_v6 = KERNEL_CLIENT_V6;
+    idle_with_a_kernel_server_xdp_v4 = KERNEL_SERVER_XDP_V4;
+    idle_with_a_kernel_client_xdp_v6 = KERNEL_CLIENT_XDP_V6;
+    #[cfg(feature = "catnip-dpdk")]
+    idle_with_a_kernel_server_net_tap_v4 = KERNEL_SERVER_NET_TAP_V4;
+    #[cfg(feature = "catnip-dpdk")]
+    idle_with_a_kernel_client_net_tap_v6 = KERNEL_CLIENT_NET_TAP_V6;
 }
 
 // The kernel ends the connections of a process that is killed, and our own stack hears of it.
@@ -254,43 +287,6 @@ suite! {
     } on
     death_of_a_kernel_client_v4 = KERNEL_CLIENT_V4;
     death_of_a_kernel_client_v6 = KERNEL_CLIENT_V6;
-}
-
-// The same over further wires: what depends on how frames come and go. Not `pop_sizes`: of frames that passed an XDP program, the small
-// buffer that it gives the kernel holds one or two, and then the kernel's delayed acknowledgments may set the pace for minutes.
-suite! {
-    {
-        connecting: either_first;
-        ends: half_close_by_the_server half_close_by_the_client the_end_comes_last;
-        transfer: every_length_and_segments ping_pong more_than_the_ring_before_the_end;
-        sleeping: sleepers_are_woken readiness;
-        datagrams: boundaries;
-        many: at_once;
-        losses: order_of_each_sender;
-    } on
-    kernel_server_xdp_v4 = KERNEL_SERVER_XDP_V4;
-    kernel_client_xdp_v6 = KERNEL_CLIENT_XDP_V6;
-}
-
-#[cfg(feature = "catnip-dpdk")]
-suite! {
-    {
-        connecting: either_first;
-        ends: half_close_by_the_server the_end_comes_last;
-        transfer: every_length_and_segments ping_pong;
-        sleeping: readiness;
-        datagrams: boundaries;
-        many: at_once;
-        losses: order_of_each_sender;
-    } on
-    kernel_server_dpdk_v4 = KERNEL_SERVER_DPDK_V4;
-    kernel_client_dpdk_v6 = KERNEL_CLIENT_DPDK_V6;
-    kernel_client_af_xdp_v4 = KERNEL_CLIENT_AF_XDP_V4;
-    kernel_server_af_xdp_v6 = KERNEL_SERVER_AF_XDP_V6;
-    kernel_server_net_tap_v4 = KERNEL_SERVER_NET_TAP_V4;
-    kernel_server_net_tap_v6 = KERNEL_SERVER_NET_TAP_V6;
-    kernel_client_net_tap_v4 = KERNEL_CLIENT_NET_TAP_V4;
-    kernel_client_net_tap_v6 = KERNEL_CLIENT_NET_TAP_V6;
 }
 
 // Those that have streams, too, agree with what is asked of it.

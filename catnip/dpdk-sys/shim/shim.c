@@ -171,9 +171,9 @@ struct rte_mempool *margay_dense_pool(const char *name, unsigned int count, unsi
 	return pool;
 }
 
-bool margay_free_pool(struct rte_mempool *pool)
+bool margay_free_pool(struct rte_mempool *pool, bool anyhow)
 {
-	if (!rte_mempool_full(pool))
+	if (!anyhow && !rte_mempool_full(pool))
 		return false;
 	rte_mempool_free(pool);
 	return true;

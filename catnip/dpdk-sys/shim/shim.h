@@ -125,8 +125,8 @@ struct margay_loan *margay_returned(struct rte_ring *home);
 
 /* As rte_pktmbuf_pool_create, of buffers that lie side by side: none is moved to the next page lest it cross into one. */
 struct rte_mempool *margay_dense_pool(const char *name, unsigned int count, unsigned int cache, uint16_t room, int socket);
-/* Frees a pool of buffers that are all back; false, and nothing is done, while some are not. */
-bool margay_free_pool(struct rte_mempool *pool);
+/* Frees a pool of buffers that are all back, or any; false, and nothing is done, while some are not. */
+bool margay_free_pool(struct rte_mempool *pool, bool anyhow);
 
 /* Whether addresses of this process are those that devices use. */
 bool margay_iova_is_va(void);

@@ -687,3 +687,34 @@ fn a_frame_ends_a_sleep_among_other_interrupts() {
 fn a_frame_in_a_packed_ring_ends_a_sleep() {
     wake_by_the_host("packed", ",packed_vq=1");
 }
+
+/// The driver forgets to close its XDP socket, and with it stays all that it has taken: neither is so here. Opened once more right away, time and
+/// again.
+#[test]
+fn af_xdp_leaves_nothing_behind() {
+    if !own("dpdk::af_xdp_leaves_nothing_behind") {
+        return;
+    }
+    veth();
+    let mut other = Packet::open(
+        "theirs",
+        &packet::Settings { address: [2, 0, 0, 0, 0, 9], receive: 64, transmit: 64, promiscuous: true },
+        pools(),
+    )
+    .unwrap();
+    // More than there is memory for at once.
+    for _ in 0..20 {
+        let settings = Settings { buffers: Some(6000), ..small("net_af_xdp_again0,iface=ours") };
+        let mut port = Dpdk::open(&settings, &pools()).unwrap();
+        let sent = [&[2, 0, 0, 0, 0, 9][..], &OUR_MAC, &[0x88, 0xb5], &[7; 100]].concat();
+        send(&mut port, [frame(&pools(), &sent)]);
+        receive(&mut other, |_, bytes| bytes == sent);
+        // A view holds its port's memory.
+        let address = port.address().unwrap();
+        let back = [&address[..], &[2, 0, 0, 0, 0, 9], &[0x88, 0xb5], &[8; 100]].concat();
+        send(&mut other, [frame(&pools(), &back)]);
+        let (held, _) = receive(&mut port, |_, bytes| bytes == back);
+        drop(port);
+        assert_eq!(held.data.to_vec(), back);
+    }
+}

@@ -5,15 +5,22 @@ use super::Settings;
 use super::eal;
 use super::extended::Extended;
 use super::interrupts::Interrupts;
+use super::limits::{QUEUE_PAUSE, QUEUE_TRIES};
 use super::pause::Pause;
 use super::port::{Port, link_up};
 use super::receive::Receiver;
 use super::transmit::Transmitter;
 use dpdk_sys::rte_eth_stats;
-use runtime::Result;
 use runtime::buf::Pools;
 use runtime::device::{Burst, Caps, Device, DeviceCounters};
+use runtime::{Errno, Error, Result};
 use std::os::fd::BorrowedFd;
+
+/// The driver says no more than this.
+const NO_SOCKET: Error = Error::new(
+    Errno::INVAL,
+    "net_af_xdp has no XDP socket for a queue: another one has it, the interface cannot, or there are too few packet buffers",
+);
 
 /// A port.
 pub struct Dpdk {
@@ -42,12 +49,36 @@ impl Dpdk {
     pub fn open(settings: &Settings, pools: &Pools) -> Result<Self> {
         eal::start(settings)?;
         eal::join();
+        let mut pause = QUEUE_PAUSE;
+        for _ in 1..QUEUE_TRIES {
+            if let Some(opened) = Self::attempt(settings, pools)? {
+                return Ok(opened);
+            }
+            std::thread::sleep(pause);
+            pause *= 2;
+        }
+        Self::attempt(settings, pools)?.ok_or(NO_SOCKET)
+    }
+
+    /// `None`: the port has no XDP socket for a queue, or none yet after the end of the last one there.
+    fn attempt(settings: &Settings, pools: &Pools) -> Result<Option<Self>> {
         let mut port = Port::find(&settings.port)?;
         let mut plan = port.configure(settings)?;
         let small = pools.slotted()[0].capacity();
         let receiver = Receiver::new(&port, &plan, settings, small, pools.clone())?;
         let transmitter = Transmitter::new(&port, &plan)?;
-        port.start(&mut plan, settings, receiver.packets(), pools)?;
+        if let Err(error) = port.start(&mut plan, settings, receiver.packets(), pools) {
+            if !port.shares_its_pool() {
+                return Err(error);
+            }
+            // The driver has closed the socket that it could not use, and forgotten what it had taken for it.
+            receiver.packets().end_with_the_port();
+            drop(port);
+            return if error.errno() == Errno::INVAL { Ok(None) } else { Err(error) };
+        }
+        if port.gives_its_pool_back() {
+            receiver.packets().end_with_the_port();
+        }
         let caps = Caps {
             mtu: plan.mtu,
             headroom: 0,
@@ -57,7 +88,7 @@ impl Dpdk {
         };
         let (pause, before, extended) = (Pause::new()?, port.stats(), Extended::new(port.id()));
         let interrupts = Interrupts::new(&port, &plan, pause.descriptor())?;
-        Ok(Self {
+        Ok(Some(Self {
             interrupts,
             port,
             receiver,
@@ -68,7 +99,7 @@ impl Dpdk {
             counters: DeviceCounters::default(),
             before,
             extended,
-        })
+        }))
     }
 
     /// The name that DPDK has for the driver.

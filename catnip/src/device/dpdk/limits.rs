@@ -32,6 +32,11 @@ pub const COPIED_PIECE_MAX: usize = 128;
 pub const START_TRIES: u32 = 100;
 /// See [`START_TRIES`].
 pub const START_PAUSE: Duration = Duration::from_millis(50);
+/// Tries to open a port of `net_af_xdp`, since the kernel gives a queue back some time after its last user's end, and the first of the pauses
+/// between them, which double: half a second and a bit in all (`EINVAL`, as the driver has it).
+pub const QUEUE_TRIES: u32 = 6;
+/// See [`QUEUE_TRIES`].
+pub const QUEUE_PAUSE: Duration = Duration::from_millis(20);
 /// How often the link of such a client is looked at until it is started again, and the pause between two looks.
 pub const LINK_LOOKS: u32 = 20;
 /// See [`LINK_LOOKS`].

@@ -18,6 +18,7 @@
 //! - `device`: the port as a device. `eal`: the environment, once for each process. `port`: finding, starting and ending it. `plan`: what it is
 //!   set to. `packets`: pools of packet buffers. `receive`, `transmit`, `loans`: the data path. `interrupts`: sleeping until a frame comes.
 //!   `pause`: sleeping for a while. `knock`: whether a server of `net_memif` is there. `turns`: bursts beside DPDK's interrupt thread.
+//!   `leftovers`: what a driver forgets to close.
 
 #[cfg(feature = "dpdk")]
 mod device;
@@ -29,6 +30,8 @@ mod extended;
 mod interrupts;
 #[cfg(feature = "dpdk")]
 mod knock;
+#[cfg(feature = "dpdk")]
+mod leftovers;
 #[cfg(feature = "dpdk")]
 mod limits;
 #[cfg(feature = "dpdk")]

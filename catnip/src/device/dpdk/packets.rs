@@ -3,6 +3,7 @@
 
 use super::limits::CACHE;
 use super::port::error;
+use core::cell::Cell;
 use core::ffi::{CStr, c_int};
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -47,7 +48,11 @@ fn room(segment: u32) -> u16 {
 }
 
 /// A pool, which goes when all its buffers are back. If some are not, it stays: their memory may be looked at still.
-pub struct Packets(NonNull<rte_mempool>);
+pub struct Packets {
+    pool: NonNull<rte_mempool>,
+    /// Those that are not back are nobody's then: see [`Packets::end_with_the_port`].
+    ends: Cell<bool>,
+}
 
 impl Packets {
     /// A pool of `count` buffers with `segment` bytes of data each, 0 for none.
@@ -77,12 +82,18 @@ impl Packets {
             last_error("rte_pktmbuf_pool_create: DPDK has too little memory: more huge pages, more catnip.dpdk.memory, or fewer buffers")
         })?;
         POOLS.fetch_add(1, Ordering::Relaxed);
-        Ok(Self(pool))
+        Ok(Self { pool, ends: Cell::new(false) })
     }
 
     /// DPDK's pointer to it.
     pub const fn raw(&self) -> *mut rte_mempool {
-        self.0.as_ptr()
+        self.pool.as_ptr()
+    }
+
+    /// The pool goes when it is dropped, whatever its port's driver has not put back: the port is closed by then, and the driver looks at none of
+    /// that any more. Views hold the pool, so that none of theirs are out.
+    pub fn end_with_the_port(&self) {
+        self.ends.set(true);
     }
 
     /// A buffer without data; `None`: all are out.
@@ -101,8 +112,8 @@ impl Packets {
 
 impl Drop for Packets {
     fn drop(&mut self) {
-        // SAFETY: nobody takes buffers out any more; one that is out somewhere keeps the pool.
-        if unsafe { margay_free_pool(self.raw()) } {
+        // SAFETY: nobody takes buffers out any more; one that is out somewhere keeps the pool, unless it is known that it is nobody's.
+        if unsafe { margay_free_pool(self.raw(), self.ends.get()) } {
             POOLS.fetch_sub(1, Ordering::Relaxed);
         } else {
             log::warn!("{} packet buffers of DPDK are still out: their pool stays", self.in_use());

@@ -4,6 +4,7 @@
 use super::Settings;
 use super::interrupts::Farewell;
 use super::knock::{Answer, Knock};
+use super::leftovers::Leftovers;
 use super::limits::{
     AF_XDP_FILLED, LAST_FRAMES, LINK_LOOKS, LINK_PAUSE, LOOK_LONGEST, LOOK_SHORTEST, START_PAUSE, START_TRIES,
 };
@@ -87,6 +88,7 @@ pub struct Port {
     mapped: Vec<(usize, usize)>,
     /// What it is set to before it is closed.
     farewell: Option<Farewell>,
+    leftovers: Option<Leftovers>,
 }
 
 impl Port {
@@ -122,6 +124,7 @@ impl Port {
             knock: None,
             mapped: Vec::new(),
             farewell: None,
+            leftovers: None,
         };
         let info = port.info()?;
         if !info.driver_name.is_null() {
@@ -179,7 +182,11 @@ impl Port {
     /// `ENOMEM`, `EINVAL` and others of the driver.
     pub fn start(&mut self, plan: &mut Plan, settings: &Settings, packets: &Packets, pools: &Pools) -> Result<()> {
         let setting = control();
-        self.make_queues(plan, packets)?;
+        if self.shares_its_pool() {
+            self.leftovers = Leftovers::of(plan.queues, || self.make_queues(plan, packets))?;
+        } else {
+            self.make_queues(plan, packets)?;
+        }
         if let Some(address) = settings.address.filter(|&address| address != self.address()) {
             let mut address = rte_ether_addr { addr_bytes: address };
             // SAFETY: an address that it copies.
@@ -315,6 +322,11 @@ impl Port {
         self.driver == "net_af_xdp"
     }
 
+    /// Whether nobody looks at the memory of that pool once the port is closed, though not all packet buffers are back in it.
+    pub fn gives_its_pool_back(&self) -> bool {
+        self.leftovers.is_some()
+    }
+
     /// Packet buffers that the driver puts aside for itself.
     pub fn kept(&self, queues: u16) -> u32 {
         if self.shares_its_pool() { AF_XDP_FILLED * u32::from(queues) } else { 0 }
@@ -378,6 +390,9 @@ impl Drop for Port {
                 rte_eth_dev_close(self.id);
             }
             drop(turn);
+            if let Some(leftovers) = &mut self.leftovers {
+                leftovers.close();
+            }
             if ready && self.added && !device.is_null() {
                 rte_dev_remove(device);
             }

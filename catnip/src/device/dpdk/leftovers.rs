@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What `net_af_xdp` leaves behind when its port is closed (22.11): the XDP socket of each queue, whose number nobody knows any more. As long as
+//! it is open the kernel keeps the queue, so that no port can be opened on that interface again, and the packet buffers of the fill ring.
+//!
+//! So the sockets are remembered when they appear, and closed behind the driver, those that it has left open. No later version that closes
+//! them itself is harmed: a number that has become another socket's is let be.
+
+use rustix::fs::fstat;
+use rustix::net::AddressFamily;
+use rustix::net::sockopt::socket_domain;
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+/// A descriptor, and the number of what it stands for, which no other has while it is open (`proc_pid_fd(5)`).
+type Socket = (RawFd, u64);
+
+/// XDP sockets of a port.
+pub struct Leftovers(Vec<Socket>);
+
+impl Leftovers {
+    /// Calls what makes one socket for each of so many queues. `None`: it is not known which those are, for another thread has made some as well.
+    ///
+    /// # Errors
+    /// Those of what is called.
+    pub fn of<T, E>(queues: u16, make: impl FnOnce() -> Result<T, E>) -> Result<Option<Self>, E> {
+        let before = sockets();
+        make()?;
+        let mut made = sockets();
+        made.retain(|socket| !before.contains(socket));
+        Ok((made.len() == usize::from(queues)).then_some(Self(made)))
+    }
+
+    /// Closes what is still there, once the port is closed.
+    pub fn close(&mut self) {
+        for (number, inode) in self.0.drain(..) {
+            if inode_of(number) == Some(inode) {
+                // SAFETY: the port's own socket, which its driver has forgotten: nobody else closes it or uses it.
+                drop(unsafe { OwnedFd::from_raw_fd(number) });
+            }
+        }
+    }
+}
+
+/// The XDP sockets of this process.
+fn sockets() -> Vec<Socket> {
+    let Ok(all) = std::fs::read_dir("/proc/self/fd") else { return Vec::new() };
+    let numbers = all.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    numbers.filter_map(|number| Some((number, inode_of(number)?))).collect()
+}
+
+/// What a descriptor is known by, if it is an XDP socket.
+fn inode_of(number: RawFd) -> Option<u64> {
+    // SAFETY: the kernel is only asked what this number stands for; it may be nothing by now, or something else.
+    let asked = unsafe { BorrowedFd::borrow_raw(number) };
+    (socket_domain(asked) == Ok(AddressFamily::XDP)).then(|| fstat(asked).ok().map(|is| is.st_ino))?
+}
