@@ -322,6 +322,11 @@ impl Backend {
         }
     }
 
+    /// Whether the wire is memory that two processes share.
+    pub fn wire_is_memory(&self) -> bool {
+        self.carrier == Carrier::Stack(Wire::Dpdk) && self.ports.are_memory()
+    }
+
     /// Whether each role has a host of its own.
     pub fn has_hosts(&self) -> bool {
         matches!(self.carrier, Carrier::Stack(_) | Carrier::Mixed(..))
