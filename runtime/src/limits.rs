@@ -146,6 +146,8 @@ pub const XDP_PIECES_MAX: usize = 16;
 pub const XDP_QUEUE_PATIENCE: Duration = Duration::from_secs(1);
 /// How long it waits between two tries.
 pub const XDP_QUEUE_PAUSE: Duration = Duration::from_millis(10);
+/// How often an XDP program is loaded whose check something interrupts (`EAGAIN`).
+pub const XDP_LOAD_TRIES: u32 = 100;
 /// Frames that one look at an empty queue works for in the driver.
 pub const XDP_BUSY_POLL_BUDGET: i32 = 64;
 /// Calls that have the kernel send what is in the ring of an XDP socket: each takes 32 frames.

@@ -22,9 +22,18 @@ mod vnet;
 pub mod xdp;
 
 use runtime::device::{DeviceCounters, ETHERNET_HEADER, Frame};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Bytes of a VLAN tag (IEEE 802.1Q), which may stand in a frame beside the header that the MTU does not count.
 const VLAN_TAG: usize = 4;
+
+/// Who makes XDP sockets, one after another: what DPDK has made must be told apart from ours (`dpdk::leftovers`).
+static XDP_SOCKETS: Mutex<()> = Mutex::new(());
+
+/// Keeps others in this library from making XDP sockets.
+fn making_xdp_sockets() -> MutexGuard<'static, ()> {
+    XDP_SOCKETS.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// The longest frame of a wire with this MTU.
 const fn frame_max(mtu: u16) -> usize {

@@ -11,9 +11,11 @@ use runtime::Errno;
 use runtime::buf::{Classes, Pools};
 use runtime::device::{Burst, Checksum, Device, Frame};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::sockopt::set_socket_recv_buffer_size;
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, UdpSocket};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const SETTINGS: Settings = Settings { receive: 256, transmit: 64, ..Settings::DEFAULT };
@@ -112,7 +114,18 @@ fn the_kernel_answers() {
     }
 }
 
-/// A frame of several segments, and one of which a view stays here, go from where they are; what they are made of stays until then.
+/// The same datagram to this port in so many segments, which are of one block.
+fn in_segments(own: &Pools, datagram: &[u8], count: usize) -> Frame {
+    let mut rest = own.alloc_copy(datagram).unwrap();
+    let mut data = runtime::buf::Sga::new();
+    for _ in 1..count {
+        data.push_back(rest.split_front(15).unwrap()).unwrap();
+    }
+    data.push_back(rest).unwrap();
+    Frame::from(data)
+}
+
+/// A frame of several segments, and one of which a view stays here, arrive whole; what they are made of stays until then.
 #[test]
 fn segments_and_views() {
     for mode in MODES {
@@ -125,16 +138,10 @@ fn segments_and_views() {
         let port = kernel.local_addr().unwrap().port();
         for count in [1, 2, 3, 15, 16, 17, 40] {
             let payload = bytes(700 + count);
-            let whole = own.alloc_copy(&udp(mac, [7, port], &payload, true)).unwrap();
-            let mut rest = whole.view().unwrap();
-            let mut data = runtime::buf::Sga::new();
-            for _ in 1..count {
-                data.push_back(rest.split_front(15).unwrap()).unwrap();
-            }
-            data.push_back(rest).unwrap();
+            let whole = in_segments(&own, &udp(mac, [7, port], &payload, true), count).data;
             let mut heard = [0; 2000];
             for again in 0..2 {
-                send(&mut xdp, [Frame::from(data.view().unwrap())]);
+                send(&mut xdp, [Frame::from(whole.view().unwrap())]);
                 assert_eq!(kernel.recv(&mut heard).unwrap(), payload.len(), "{count} segments, {again}");
                 assert!(heard[..payload.len()] == payload);
             }
@@ -142,6 +149,72 @@ fn segments_and_views() {
         }
         drop(xdp);
         assert_eq!(own.stats()[0].in_use, 0);
+    }
+}
+
+/// A signal that comes while the kernel checks the program has it break off (`EAGAIN`), which is no reason not to open.
+#[test]
+fn signals_keep_nobody_from_opening() {
+    extern "C" fn nothing(_: libc::c_int) {}
+    if !veth("xdp::signals_keep_nobody_from_opening", "", 1500) {
+        return;
+    }
+    // SAFETY: a handler that does nothing, for a signal that nothing else here has a use for.
+    unsafe { libc::signal(libc::SIGUSR2, nothing as extern "C" fn(libc::c_int) as libc::sighandler_t) };
+    // SAFETY: this thread's own name.
+    let this = unsafe { libc::pthread_self() };
+    let is_over = AtomicBool::new(false);
+    let signals = std::thread::scope(|scope| {
+        let sending = scope.spawn(|| {
+            let mut signals = 0_u32;
+            while !is_over.load(Ordering::Relaxed) {
+                // SAFETY: that thread waits for this one at its end.
+                unsafe { libc::pthread_kill(this, libc::SIGUSR2) };
+                signals += 1;
+                std::thread::sleep(Duration::from_micros(30));
+            }
+            signals
+        });
+        for _ in 0..200 {
+            let opened = Xdp::open("ours", &SETTINGS, &ours(), pools()).map(drop);
+            if opened.is_err() {
+                is_over.store(true, Ordering::Relaxed);
+            }
+            opened.unwrap();
+        }
+        is_over.store(true, Ordering::Relaxed);
+        sending.join().unwrap()
+    });
+    assert!(signals > 200, "{signals}");
+}
+
+/// Who receives a frame is not charged for the segments that it was made of: without zero copy the kernel makes a page of each piece, and
+/// a small buffer had room for one frame, or for none. Only where there is no block for a copy it goes in its pieces.
+#[test]
+fn segments_cost_their_receiver_nothing() {
+    const FRAMES: usize = 4;
+    for (mode, mtu, len) in [(Mode::Native, 1500, 700), (Mode::Generic, 1500, 700), (Mode::Native, 9000, 1900)] {
+        if !veth("xdp::segments_cost_their_receiver_nothing", "", mtu) {
+            return;
+        }
+        let own = pools();
+        let mut xdp = with(&Settings { mode, ..SETTINGS }, own.clone());
+        let (mac, kernel) = (ask(&mut xdp), socket());
+        // The kernel doubles it.
+        set_socket_recv_buffer_size(&kernel, 16 << 10).unwrap();
+        let (port, payload, mut heard) = (kernel.local_addr().unwrap().port(), bytes(len), [0; 2000]);
+        let datagram = udp(mac, [7, port], &payload, true);
+        let frames: Vec<Frame> = (0..FRAMES).map(|_| in_segments(&own, &datagram, 16)).collect();
+        send(&mut xdp, frames);
+        for number in 0..FRAMES {
+            assert_eq!(kernel.recv(&mut heard).unwrap(), len, "{mode:?}, {number}");
+            assert!(heard[..len] == payload);
+        }
+        let last = in_segments(&own, &datagram, 16);
+        let held: Vec<_> = core::iter::from_fn(|| own.alloc(100).ok()).collect();
+        send(&mut xdp, [last]);
+        assert_eq!(kernel.recv(&mut heard).unwrap(), len);
+        drop(held);
     }
 }
 

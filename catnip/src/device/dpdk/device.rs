@@ -68,16 +68,13 @@ impl Dpdk {
         let receiver = Receiver::new(&port, &plan, settings, small, pools.clone())?;
         let transmitter = Transmitter::new(&port, &plan)?;
         if let Err(error) = port.start(&mut plan, settings, receiver.packets(), pools) {
-            if !port.shares_its_pool() {
-                return Err(error);
-            }
-            // The driver has closed the socket that it could not use, and forgotten what it had taken for it.
-            receiver.packets().end_with_the_port();
+            let (again, ends) = (port.shares_its_pool() && error.errno() == Errno::INVAL, port.gives_its_pool_back());
+            // First, and the pool behind it.
             drop(port);
-            return if error.errno() == Errno::INVAL { Ok(None) } else { Err(error) };
-        }
-        if port.gives_its_pool_back() {
-            receiver.packets().end_with_the_port();
+            if ends {
+                receiver.packets().end_with_the_port();
+            }
+            return if again { Ok(None) } else { Err(error) };
         }
         let caps = Caps {
             mtu: plan.mtu,
@@ -88,6 +85,10 @@ impl Dpdk {
         };
         let (pause, before, extended) = (Pause::new()?, port.stats(), Extended::new(port.id()));
         let interrupts = Interrupts::new(&port, &plan, pause.descriptor())?;
+        if port.gives_its_pool_back() {
+            // Not before: what fails above would end the pool before the port.
+            receiver.packets().end_with_the_port();
+        }
         Ok(Some(Self {
             interrupts,
             port,

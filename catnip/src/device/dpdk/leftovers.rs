@@ -17,16 +17,15 @@ type Socket = (RawFd, u64);
 pub struct Leftovers(Vec<Socket>);
 
 impl Leftovers {
-    /// Calls what makes one socket for each of so many queues. `None`: it is not known which those are, for another thread has made some as well.
-    ///
-    /// # Errors
-    /// Those of what is called.
-    pub fn of<T, E>(queues: u16, make: impl FnOnce() -> Result<T, E>) -> Result<Option<Self>, E> {
+    /// Calls what makes one socket for each queue, and says for how many it did. `None`: it is not known which those are, for another library has made
+    /// some as well.
+    pub fn of(make: impl FnOnce() -> u16) -> Option<Self> {
+        let _making = super::super::making_xdp_sockets();
         let before = sockets();
-        make()?;
+        let queues = make();
         let mut made = sockets();
         made.retain(|socket| !before.contains(socket));
-        Ok((made.len() == usize::from(queues)).then_some(Self(made)))
+        (made.len() == usize::from(queues)).then_some(Self(made))
     }
 
     /// Closes what is still there, once the port is closed.

@@ -183,9 +183,14 @@ impl Port {
     pub fn start(&mut self, plan: &mut Plan, settings: &Settings, packets: &Packets, pools: &Pools) -> Result<()> {
         let setting = control();
         if self.shares_its_pool() {
-            self.leftovers = Leftovers::of(plan.queues, || self.make_queues(plan, packets))?;
+            let (mut made, mut said) = (0, Ok(()));
+            self.leftovers = Leftovers::of(|| {
+                said = self.make_queues(plan, packets, &mut made);
+                made
+            });
+            said?;
         } else {
-            self.make_queues(plan, packets)?;
+            self.make_queues(plan, packets, &mut 0)?;
         }
         if let Some(address) = settings.address.filter(|&address| address != self.address()) {
             let mut address = rte_ether_addr { addr_bytes: address };
@@ -207,7 +212,7 @@ impl Port {
             }
             let setting = control();
             self.apply_without_interrupts(plan)?;
-            self.make_queues(plan, packets)?;
+            self.make_queues(plan, packets, &mut 0)?;
             drop(setting);
             self.run()?;
         }
@@ -222,11 +227,13 @@ impl Port {
         Ok(())
     }
 
-    fn make_queues(&self, plan: &Plan, packets: &Packets) -> Result<()> {
+    /// Makes the queues, and says how many can receive.
+    fn make_queues(&self, plan: &Plan, packets: &Packets, receiving: &mut u16) -> Result<()> {
         for queue in 0..plan.queues {
             // SAFETY: the pool outlives the port's queues: it is freed when all its buffers are back, and stays for good if not.
             let said = unsafe { rte_eth_rx_queue_setup(self.id, queue, plan.receive, 0, null(), packets.raw()) };
             check(said, "rte_eth_rx_queue_setup: a receive queue of this many descriptors")?;
+            *receiving = queue + 1;
             // SAFETY: numbers; the port's own defaults.
             let said = unsafe { rte_eth_tx_queue_setup(self.id, queue, plan.transmit, 0, null()) };
             check(said, "rte_eth_tx_queue_setup: a transmit queue of this many descriptors")?;

@@ -7,6 +7,7 @@
 use super::program::{Instruction, KEY};
 use core::mem::{size_of, zeroed};
 use core::net::IpAddr;
+use runtime::limits::XDP_LOAD_TRIES;
 use runtime::{Errno, Error, Result};
 use rustix::io::Errno as Os;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -164,6 +165,29 @@ impl Addresses {
     }
 }
 
+/// No signals for this thread until it is dropped: each that comes while the verifier looks has it break off (`EAGAIN`, `bpf(2)`), and a timer
+/// that is fast enough would never let it finish. They come afterwards.
+struct Quiet(libc::sigset_t);
+
+impl Quiet {
+    fn new() -> Self {
+        // SAFETY: two sets that are filled in, the first before it is looked at.
+        unsafe {
+            let (mut all, mut before) = (zeroed(), zeroed());
+            libc::sigfillset(&raw mut all);
+            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
+            Self(before)
+        }
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        // SAFETY: the set of this thread from before: a `Quiet` stays where it was made.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.0, core::ptr::null_mut()) };
+    }
+}
+
 /// A loaded program.
 pub struct Program(OwnedFd);
 
@@ -171,7 +195,7 @@ impl Program {
     /// Loads what `make` gives for the maps' descriptors.
     ///
     /// # Errors
-    /// `EPERM`; `EACCES`, `EINVAL` the kernel's verifier refuses it.
+    /// `EPERM`; `EACCES`, `EINVAL` the kernel's verifier refuses it; `EAGAIN` it is interrupted time and again.
     pub fn load(
         sockets: &Sockets,
         addresses: &Addresses,
@@ -189,13 +213,24 @@ impl Program {
             // SAFETY: plain numbers, for which zeros are right.
             ..unsafe { zeroed() }
         };
-        // SAFETY: instructions and licence are there, as many as said, and with a NUL behind them.
-        let mut loaded = unsafe { open(PROGRAM_LOAD, &mut load) };
+        let undisturbed = |load: &mut Load| {
+            let _quiet = Quiet::new();
+            let mut tries = XDP_LOAD_TRIES;
+            loop {
+                tries -= 1;
+                // SAFETY: instructions and licence are there, as many as said, and with a NUL behind them.
+                match unsafe { open(PROGRAM_LOAD, load) } {
+                    // What is no signal interrupts as well: the work of an io_uring that this thread has.
+                    Err(Os::AGAIN) if tries > 0 => {}
+                    said => return said,
+                }
+            }
+        };
+        let mut loaded = undisturbed(&mut load);
         if loaded.as_ref().is_err_and(|&errno| errno == Os::INVAL) {
             // Linux before 5.18 does not know the flag.
             load.flags = 0;
-            // SAFETY: as above.
-            loaded = unsafe { open(PROGRAM_LOAD, &mut load) };
+            loaded = undisturbed(&mut load);
         }
         loaded.map(Self).map_err(|errno| Error::os(errno, "bpf: the kernel does not take the XDP program"))
     }

@@ -71,6 +71,7 @@ impl Unbound {
     /// `EPERM`, `EAFNOSUPPORT`, `ENOMEM` and others of the calls.
     pub fn new(ring: u32, transmit: u32) -> Result<Self> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let _making = super::super::making_xdp_sockets();
         let socket = socket_with(AddressFamily::XDP, SocketType::RAW, flags, None).map_err(|errno| {
             Error::os(errno, "socket: an XDP socket takes root, or CAP_NET_RAW, and a kernel that has them")
         })?;
