@@ -117,8 +117,8 @@ pub fn at_once(subject: &Subject) {
 
 /// Thousands of connections one after another: no descriptor, mapping or memory stays.
 pub fn one_after_another(subject: &Subject) {
-    // The first ones may grow tables, and those of two processes that share memory touch each of its packet buffers once.
-    let warm: u64 = if subject.backend().wire_is_memory() { 6000 } else { 1000 };
+    // The first ones may grow tables, and those of two processes that share memory touch each of their packet buffers once.
+    let warm: u64 = if subject.backend().wire_is_memory() { 20_000 } else { 1000 };
     let connections = warm + 4000;
     let held = || (descriptors(), mappings(), private_kib());
     let compare = |now: (usize, usize, u64), before: (usize, usize, u64)| {
