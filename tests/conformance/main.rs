@@ -147,11 +147,10 @@ suite! {
             pops_behind_the_end the_peer_has_closed double_close no_linger linger_zero linger_until_it_is_read linger_runs_out libos_dropped libos_dropped_under_a_flood;
         transfer: every_length_and_segments pop_sizes pop_before_push ping_pong thousands_outstanding
             many_connections_at_once without_a_copy what_was_popped_stays more_than_the_ring_before_the_end;
-        many: at_once one_after_another any_one_of_many;
+        many: one_after_another any_one_of_many;
         cancel: accepts connects pops pushes a_push_half_way a_close too_late thousands_of_pops_given_up against_a_busy_peer;
         waits: wait_any_gives_the_oldest wait_next_n_gives_the_oldest wait_sets_give_the_oldest_of_their_own
-            a_busy_socket_starves_nobody a_busy_pipe_starves_nobody a_flood_does_not_starve_accept
-            each_token_its_own_completion one_set_for_everything;
+            a_busy_socket_starves_nobody a_busy_pipe_starves_nobody each_token_its_own_completion one_set_for_everything;
         sleeping: timeouts sleepers_are_woken woken_by_another_thread readiness;
         options: set_and_read ranges sizes inherited_on_accept small_buffers;
     } on
@@ -163,6 +162,30 @@ suite! {
     catnip_dpdk_v4_streams = CATNIP_DPDK_V4;
     #[cfg(feature = "catnip-dpdk")]
     catnip_dpdk_v6_streams = CATNIP_DPDK_V6;
+    #[cfg(feature = "catnip-dpdk")]
+    catnip_memif_v4_streams = CATNIP_MEMIF_V4;
+    #[cfg(feature = "catnip-dpdk")]
+    catnip_memif_v6_streams = CATNIP_MEMIF_V6;
+    #[cfg(feature = "catnip-dpdk")]
+    catnip_vhost_v4_streams = CATNIP_VHOST_V4;
+    #[cfg(feature = "catnip-dpdk")]
+    catnip_vhost_v6_streams = CATNIP_VHOST_V6;
+}
+
+// What takes a third process; and as many descriptors before as after, which are more once a peer over shared memory has come.
+suite! {
+    {
+        many: at_once;
+        waits: a_flood_does_not_starve_accept;
+    } on
+    crowds_of_catnip_socket_v4 = CATNIP_SOCKET_V4;
+    crowds_of_catnip_fast_open_v4 = CATNIP_FAST_OPEN_V4;
+    crowds_of_catnip_packet_v6 = CATNIP_PACKET_V6;
+    crowds_of_catnip_xdp_v4 = CATNIP_XDP_V4;
+    #[cfg(feature = "catnip-dpdk")]
+    crowds_of_catnip_dpdk_v4 = CATNIP_DPDK_V4;
+    #[cfg(feature = "catnip-dpdk")]
+    crowds_of_catnip_dpdk_v6 = CATNIP_DPDK_V6;
 }
 
 // A LibOs that waits does not run, where its device ends its sleeps by itself: ports of DPDK without interrupts do not.
@@ -183,26 +206,12 @@ suite! {
     idle_with_a_kernel_client_net_tap_v6 = KERNEL_CLIENT_NET_TAP_V6;
 }
 
-// Two processes that share memory, and nobody else on the wire: what takes no third one. A peer that comes is known by further descriptors, and
-// what is sent before that is counted as lost, so neither is compared.
+// Two processes that share memory, and nobody else on the wire: of datagrams what takes no third one. What is sent before the peer comes is counted
+// as lost, so that is not compared.
 #[cfg(feature = "catnip-dpdk")]
 suite! {
     {
-        arguments: bad_descriptors pipes_are_no_sockets sockets_need_a_back_end bind listen odd_backlogs
-            accept_what_does_not_listen connect while_connecting not_connected messages stale_tokens full_tables;
-        addresses: port_zero both_ends_tell_the_truth only_where_it_is_bound;
-        connecting: either_first begun_while_connecting refused closed_before_or_after_accept both_close_at_once;
-        backlog: a_full_backlog_waits a_full_backlog_times_out a_full_backlog_refuses closed_with_a_backlog;
-        ends: half_close_by_the_server half_close_by_the_client shut_for_reading shut_both_ways the_end_comes_last
-            pops_behind_the_end the_peer_has_closed double_close no_linger linger_zero linger_until_it_is_read linger_runs_out libos_dropped libos_dropped_under_a_flood;
-        transfer: every_length_and_segments pop_sizes pop_before_push ping_pong thousands_outstanding
-            many_connections_at_once without_a_copy what_was_popped_stays more_than_the_ring_before_the_end;
-        many: one_after_another any_one_of_many;
-        cancel: accepts connects pops pushes a_push_half_way a_close too_late thousands_of_pops_given_up against_a_busy_peer;
-        waits: wait_any_gives_the_oldest wait_next_n_gives_the_oldest wait_sets_give_the_oldest_of_their_own
-            a_busy_socket_starves_nobody a_busy_pipe_starves_nobody each_token_its_own_completion one_set_for_everything;
-        sleeping: timeouts sleepers_are_woken woken_by_another_thread readiness;
-        options: set_and_read ranges sizes inherited_on_accept small_buffers of_datagram_sockets;
+        options: of_datagram_sockets;
         datagrams: boundaries wildcard_server connected_filter connected_both_ways sized_pops pops_wait;
         without_streams: ports owners bad_calls limits sleepers somebody_elses_loop given_up together;
     } on
