@@ -5,7 +5,7 @@
 use crate::frames::{EVERYBODY, OUR_MAC, parse_udp, udp};
 use crate::network::{ip, own};
 use crate::random::{Numbers, Random, carry};
-use crate::{LOOKS, ask, frame, pools, receive, send};
+use crate::{LOOKS, ask, frame, pools, receive, send, until};
 use catnip::device::dpdk::{Dpdk, Settings};
 use catnip::device::packet::{self, Packet};
 use runtime::buf::{Classes, Pools, Sga};
@@ -235,13 +235,7 @@ fn memif_carries_frames_both_ways() {
     carry(&mut random, &mut client, Some(&mut server), 10_000);
     // A peer that goes takes the link with it, and what is sent then is nobody's.
     drop(server);
-    for _ in 0..LOOKS {
-        if !client.link_up() {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    assert!(!client.link_up());
+    assert!(until(|| !client.link_up()), "a link without a peer");
     let (pools, drops) = (pools(), client.counters().send_drops);
     for _ in 0..200 {
         send(&mut client, [frame(&pools, &[3; 900])]);
@@ -353,13 +347,7 @@ fn ports_close_only_what_is_theirs() {
 
 #[track_caller]
 fn wait_for_links(one: &Dpdk, other: &Dpdk) {
-    for _ in 0..LOOKS {
-        if one.link_up() && other.link_up() {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    panic!("{} {}", one.link_up(), other.link_up());
+    assert!(until(|| one.link_up() && other.link_up()), "{} {}", one.link_up(), other.link_up());
 }
 
 /// A `veth(4)` pair: ours, and the kernel's with its address.
@@ -620,21 +608,23 @@ fn wake_by_the_host(name: &str, more: &str) {
         let (pools, mut burst) = (pools(), Burst::new());
         // More have gone than wait for the driver, and then none go for a while: one that does not may only have found the port's turn taken.
         let mut in_vain = 0;
-        for _ in 0..LOOKS {
-            while !burst.is_full() {
-                burst.push(frame(&pools, &udp(OUR_MAC, [9, 7], &[0; 4], true))).unwrap();
+        until(|| {
+            loop {
+                while !burst.is_full() {
+                    burst.push(frame(&pools, &udp(OUR_MAC, [9, 7], &[0; 4], true))).unwrap();
+                }
+                let before = guest.counters().sent;
+                guest.tx(&mut burst).unwrap();
+                if before > BURST_FRAMES_MAX as u64 && guest.counters().sent == before {
+                    in_vain += 1;
+                    return in_vain == 10;
+                }
+                in_vain = 0;
+                if burst.is_full() {
+                    return false;
+                }
             }
-            let before = guest.counters().sent;
-            guest.tx(&mut burst).unwrap();
-            let goes = before <= BURST_FRAMES_MAX as u64 || guest.counters().sent > before;
-            in_vain = if goes { 0 } else { in_vain + 1 };
-            if in_vain == 10 {
-                break;
-            }
-            if burst.is_full() {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-        }
+        });
         assert_eq!(in_vain, 10, "there is room without end");
         for _ in 0..10 {
             assert!(!guest.arm());
@@ -642,13 +632,10 @@ fn wake_by_the_host(name: &str, more: &str) {
             guest.disarm();
         }
         drop(full);
-        for _ in 0..LOOKS {
-            if host.is_finished() {
-                break;
-            }
+        until(|| {
             guest.tx(&mut burst).unwrap();
-            std::thread::sleep(Duration::from_millis(1));
-        }
+            host.is_finished()
+        });
         host.join().unwrap();
     });
 }

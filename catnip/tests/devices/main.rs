@@ -31,6 +31,16 @@ use std::time::Duration;
 /// Looks, a millisecond apart, before a test gives up.
 const LOOKS: usize = 10_000;
 
+/// Looks until it is so; false: it did not become so in time.
+fn until(mut is_so: impl FnMut() -> bool) -> bool {
+    (0..LOOKS).any(|look| {
+        if look > 0 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        is_so()
+    })
+}
+
 fn pools() -> Pools {
     Pools::new(&Classes { small_count: 512, large_count: 64, ..Classes::default() }).unwrap()
 }

@@ -3,7 +3,7 @@
 
 use crate::frames::{OUR_MAC, arp_reply, arp_request, folded, parse_udp, sum, udp};
 use crate::network::{ip, own};
-use crate::{LOOKS, ask, frame, pools, receive, send};
+use crate::{ask, frame, pools, receive, send, until};
 use catnip::device::tap::{Offloads, Tap};
 use runtime::Errno;
 use runtime::device::{Checksum, Device, Frame, SegmentKind, Segmentation};
@@ -15,14 +15,14 @@ const NONE: Offloads = Offloads { checksum: false, segmentation: false };
 
 fn up(offloads: Offloads) -> Tap {
     // A program that another test is about to start has a copy of every descriptor until it runs, that of a TAP that was closed among them.
-    let tap = (0..LOOKS).find_map(|_| match Tap::open("margay0", offloads, pools()) {
-        Err(error) if error.errno() == Errno::BUSY => {
-            std::thread::sleep(Duration::from_millis(1));
-            None
+    let mut tap = Tap::open("margay0", offloads, pools());
+    until(|| {
+        if matches!(&tap, Err(error) if error.errno() == Errno::BUSY) {
+            tap = Tap::open("margay0", offloads, pools());
         }
-        opened => Some(opened.unwrap()),
+        tap.is_ok()
     });
-    let tap = tap.expect("nobody has it any more");
+    let tap = tap.unwrap();
     ip("addr add 10.9.0.1/24 dev margay0\n\
         link set margay0 up\n\
         neigh add 10.9.0.2 lladdr 02:00:00:00:00:42 dev margay0 nud permanent\n");

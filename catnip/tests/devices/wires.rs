@@ -5,7 +5,7 @@
 
 use crate::network::{ip, own};
 use crate::random::{Random, carry, number};
-use crate::{LOOKS, all};
+use crate::{all, until};
 #[cfg(feature = "dpdk")]
 use catnip::device::dpdk::{self, Dpdk};
 use catnip::device::packet::{Packet, Settings as Sockets};
@@ -141,7 +141,7 @@ fn odd_lengths(mut wire: Wire) {
         let data = if len == 0 { Sga::new() } else { Sga::from(pools.alloc_copy(&bytes).unwrap()) };
         let mut burst = Burst::new();
         burst.push(Frame::from(data)).unwrap();
-        let went = (0..LOOKS).any(|_| {
+        let went = until(|| {
             wire.near.tx(&mut burst).unwrap();
             burst.is_empty()
         });
@@ -168,7 +168,7 @@ fn down_and_up(mut wire: Wire) {
         }
         ip(&format!("link set {interface} up\n"));
         // The first may find that the kernel has not told yet of the old news.
-        let works = (0..LOOKS).any(|_| {
+        let works = until(|| {
             if burst.is_empty() {
                 burst.push(there.next(500).unwrap()).unwrap();
             }
@@ -285,14 +285,7 @@ fn port_of(name: impl FnOnce(usize) -> String, pools: &Pools, mtu: Option<u16>) 
 /// Two ports of DPDK whose other ends are each other.
 #[cfg(feature = "dpdk")]
 fn linked(near: Dpdk, far: Dpdk, pools: [Pools; 2], directory: tempfile::TempDir) -> Wire {
-    let up = (0..LOOKS).any(|_| {
-        let up = near.link_up() && far.link_up();
-        if !up {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        up
-    });
-    assert!(up, "no link");
+    assert!(until(|| near.link_up() && far.link_up()), "no link");
     Wire { _directory: Some(directory), ..over(near, far, pools) }
 }
 

@@ -7,7 +7,8 @@
 
 use rustix::fs::fstat;
 use rustix::net::AddressFamily;
-use rustix::net::sockopt::socket_domain;
+use rustix::net::sockopt::{socket_domain, xdp_options};
+use rustix::net::xdp::XdpOptionsFlags;
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// A descriptor, and the number of what it stands for, which no other has while it is open (`proc_pid_fd(5)`).
@@ -26,6 +27,16 @@ impl Leftovers {
         let mut made = sockets();
         made.retain(|socket| !before.contains(socket));
         (made.len() == usize::from(queues)).then_some(Self(made))
+    }
+
+    /// Whether nobody writes to the packet buffers any more once they are closed. With zero copy the kernel stops the NIC some time later, on a thread of
+    /// its own (`xp_release_deferred`).
+    pub fn end_at_once(&self) -> bool {
+        self.0.iter().all(|&(number, _)| {
+            // SAFETY: as in `inode_of`.
+            let asked = unsafe { BorrowedFd::borrow_raw(number) };
+            xdp_options(asked).is_ok_and(|options| !options.contains(XdpOptionsFlags::XDP_OPTIONS_ZEROCOPY))
+        })
     }
 
     /// Closes what is still there, once the port is closed.

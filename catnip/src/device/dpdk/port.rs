@@ -331,7 +331,7 @@ impl Port {
 
     /// Whether nobody looks at the memory of that pool once the port is closed, though not all packet buffers are back in it.
     pub fn gives_its_pool_back(&self) -> bool {
-        self.leftovers.is_some()
+        self.leftovers.as_ref().is_some_and(Leftovers::end_at_once)
     }
 
     /// Packet buffers that the driver puts aside for itself.
