@@ -121,6 +121,11 @@ impl Backends {
         self.all.iter_mut().any(|transport| transport.sleep(reactor, timeout))
     }
 
+    /// Whether this event, the only one, has ended a sleep that was to end by itself, and its back end has found nothing.
+    pub fn slept_in_vain(&self, event: Event) -> bool {
+        self.all.get((event.token >> TOKEN_SHIFT) as usize).is_some_and(|transport| transport.slept_in_vain())
+    }
+
     /// The LibOs is awake again.
     pub fn disarm(&mut self) {
         self.all.iter_mut().for_each(|transport| transport.disarm());

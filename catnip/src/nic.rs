@@ -121,6 +121,12 @@ impl Nic {
         self.device.disarm();
     }
 
+    /// Whether the sleep that is over was to end by itself, and nothing has come.
+    #[must_use]
+    pub fn slept_in_vain(&self) -> bool {
+        self.device.slept_in_vain()
+    }
+
     /// Whether frames wait for room in the device.
     #[must_use]
     pub fn is_stuck(&self) -> bool {

@@ -233,4 +233,10 @@ pub trait Device {
 
     /// Awake again.
     fn disarm(&mut self) {}
+
+    /// Whether the sleep that is over was to end by itself, because nothing tells this device of frames, and [`rx`](Self::rx) has given none
+    /// since.
+    fn slept_in_vain(&self) -> bool {
+        false
+    }
 }

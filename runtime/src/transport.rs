@@ -312,4 +312,10 @@ pub trait Transport {
 
     /// The LibOs is awake again.
     fn disarm(&mut self) {}
+
+    /// Whether the sleep that is over was to end by itself, so that this transport looks for what nothing tells it of, and it has found nothing:
+    /// then there is no reason to spin before the next one.
+    fn slept_in_vain(&self) -> bool {
+        false
+    }
 }

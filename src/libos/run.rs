@@ -185,9 +185,11 @@ impl LibOs {
         }
     }
 
-    /// Sleeps until an event, a timer, a wake or the timeout.
-    pub(super) fn sleep(&mut self, timeout: Option<Duration>) {
+    /// Sleeps until an event, a timer, a wake or the timeout. True: in vain, since only a back end that nothing tells of what has come has ended
+    /// it, to look for that, and has found nothing.
+    pub(super) fn sleep(&mut self, timeout: Option<Duration>) -> bool {
         self.publish();
+        let mut looker = None;
         if self.wakes.is_empty() && self.reactor.announce_sleep() {
             if !self.submitted.is_due() && self.backends.arm() == Armed::Quiet {
                 let timer = self.reactor.next_deadline().map(|at| at.saturating_since(self.reactor.now()));
@@ -198,10 +200,14 @@ impl LibOs {
                 let slept = self.backends.sleep(self.reactor.fd(), timeout);
                 self.collect(if slept { Some(Duration::ZERO) } else { timeout });
                 self.backends.disarm();
+                if let [event] = self.events.as_slice() {
+                    looker = Some(*event);
+                }
             }
             self.reactor.retract_sleep();
         }
         self.round();
+        looker.is_some_and(|event| self.backends.slept_in_vain(event))
     }
 }
 

@@ -32,6 +32,8 @@ struct Waiting {
     /// When the current spin began; unknown before the first clock reading.
     since: Option<Time>,
     deadline: Option<Time>,
+    /// The last sleep has ended for nothing: no spin before the next.
+    in_vain: bool,
 }
 
 impl LibOs {
@@ -384,7 +386,7 @@ impl LibOs {
         let mut waiting = Waiting::default();
         let looks = if timeout.is_some_and(|timeout| timeout.is_zero()) || self.sleeps_at_once() { 1 } else { looks };
         loop {
-            if let Some(done) = attempt(self, looks)? {
+            if let Some(done) = attempt(self, if waiting.in_vain { 1 } else { looks })? {
                 return Ok(done);
             }
             self.wait_round();
@@ -424,8 +426,8 @@ impl LibOs {
         if left.is_some_and(|left| left.is_zero()) {
             return Err(TIMED_OUT);
         }
-        if self.spin.is_some_and(|spin| now.saturating_since(since) >= spin) {
-            self.sleep(left);
+        if waiting.in_vain || self.spin.is_some_and(|spin| now.saturating_since(since) >= spin) {
+            waiting.in_vain = self.sleep(left);
             waiting.since = None;
         }
         Ok(())

@@ -188,7 +188,7 @@ suite! {
     crowds_of_catnip_dpdk_v6 = CATNIP_DPDK_V6;
 }
 
-// A LibOs that waits does not run, where its device ends its sleeps by itself: ports of DPDK without interrupts do not.
+// A LibOs that waits does not run.
 suite! {
     {
         many: idle;
@@ -204,6 +204,19 @@ suite! {
     idle_with_a_kernel_server_net_tap_v4 = KERNEL_SERVER_NET_TAP_V4;
     #[cfg(feature = "catnip-dpdk")]
     idle_with_a_kernel_client_net_tap_v6 = KERNEL_CLIENT_NET_TAP_V6;
+}
+
+// Nor does it run over ports of DPDK without interrupts, but to look a thousand times a second.
+#[cfg(feature = "catnip-dpdk")]
+suite! {
+    {
+        many: idle_that_looks;
+    } on
+    idle_catnip_dpdk_v4 = CATNIP_DPDK_V4;
+    idle_catnip_memif_v6 = CATNIP_MEMIF_V6;
+    idle_catnip_vhost_v4 = CATNIP_VHOST_V4;
+    idle_with_a_kernel_server_dpdk_v4 = KERNEL_SERVER_DPDK_V4;
+    idle_with_a_kernel_client_af_xdp_v4 = KERNEL_CLIENT_AF_XDP_V4;
 }
 
 // Two processes that share memory, and nobody else on the wire: of datagrams what takes no third one. What is sent before the peer comes is counted

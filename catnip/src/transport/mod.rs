@@ -431,4 +431,8 @@ impl Transport for Catnip {
         let busy = self.more || self.table.has_news() || self.deadlines.is_due();
         if busy || self.set_alarm() || self.nic.has_news() { Armed::Ready } else { Armed::Quiet }
     }
+
+    fn slept_in_vain(&self) -> bool {
+        self.nic.slept_in_vain()
+    }
 }

@@ -5,7 +5,7 @@
 use crate::frames::{EVERYBODY, OUR_MAC, parse_udp, udp};
 use crate::network::{ip, own};
 use crate::random::{Numbers, Random, carry};
-use crate::{LOOKS, ask, frame, pools, receive, send, until};
+use crate::{LOOKS, SetAtEnd, ask, frame, pools, receive, send, until};
 use catnip::device::dpdk::{Dpdk, Settings};
 use catnip::device::packet::{self, Packet};
 use runtime::buf::{Classes, Pools, Sga};
@@ -270,6 +270,7 @@ fn memif_peers_come_and_go_under_a_busy_port() {
             }
             port.counters().received
         });
+        let over = SetAtEnd(&stop);
         opened.wait();
         for peer in 0..PEERS {
             let mut port = open(&format!("net_memif_busy1,role=client,{wire}"));
@@ -281,7 +282,7 @@ fn memif_peers_come_and_go_under_a_busy_port() {
             }
             port.tx(&mut burst).unwrap();
         }
-        stop.store(true, Ordering::Relaxed);
+        drop(over);
         server.join().unwrap()
     });
     assert!(received > 0);
@@ -496,15 +497,6 @@ fn frames_end_sleeps(port: &mut Dpdk, go: &SyncSender<u32>) {
         }
     }
     assert!(sleeps > 0);
-}
-
-/// Tells other threads, whatever becomes of this one.
-struct SetAtEnd<'a>(&'a AtomicBool);
-
-impl Drop for SetAtEnd<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 /// None, a short one, or one after which everybody sleeps.

@@ -26,6 +26,7 @@ mod xdp;
 use frames::{arp_reply, arp_request};
 use runtime::buf::{Classes, Pools, Sga};
 use runtime::device::{Burst, Device, Frame};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Looks, a millisecond apart, before a test gives up.
@@ -39,6 +40,15 @@ fn until(mut is_so: impl FnMut() -> bool) -> bool {
         }
         is_so()
     })
+}
+
+/// Tells other threads, whatever becomes of this one.
+struct SetAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for SetAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 fn pools() -> Pools {

@@ -5,7 +5,7 @@
 use crate::foreign;
 use crate::frames::{EVERYBODY, OUR_MAC, OURS, arp_request, parse_udp, udp};
 use crate::network::{ip, own};
-use crate::{all, ask, frame, pools, receive, send};
+use crate::{SetAtEnd, all, ask, frame, pools, receive, send};
 use catnip::device::xdp::{Mode, Ours, Settings, Xdp};
 use runtime::Errno;
 use runtime::buf::{Classes, Pools};
@@ -155,6 +155,8 @@ fn segments_and_views() {
 /// A signal that comes while the kernel checks the program has it break off (`EAGAIN`), which is no reason not to open.
 #[test]
 fn signals_keep_nobody_from_opening() {
+    const OPENINGS: usize = 40;
+    const SIGNALS_MAX: u32 = 20_000_000;
     extern "C" fn nothing(_: libc::c_int) {}
     if !veth("xdp::signals_keep_nobody_from_opening", "", 1500) {
         return;
@@ -165,9 +167,10 @@ fn signals_keep_nobody_from_opening() {
     let this = unsafe { libc::pthread_self() };
     let is_over = AtomicBool::new(false);
     let signals = std::thread::scope(|scope| {
+        // They end, whatever becomes of those who open.
         let sending = scope.spawn(|| {
-            let mut signals = 0_u32;
-            while !is_over.load(Ordering::Relaxed) {
+            let mut signals = 0;
+            while !is_over.load(Ordering::Relaxed) && signals < SIGNALS_MAX {
                 // SAFETY: that thread waits for this one at its end.
                 unsafe { libc::pthread_kill(this, libc::SIGUSR2) };
                 signals += 1;
@@ -175,14 +178,11 @@ fn signals_keep_nobody_from_opening() {
             }
             signals
         });
-        for _ in 0..200 {
-            let opened = Xdp::open("ours", &SETTINGS, &ours(), pools()).map(drop);
-            if opened.is_err() {
-                is_over.store(true, Ordering::Relaxed);
-            }
-            opened.unwrap();
+        let over = SetAtEnd(&is_over);
+        for _ in 0..OPENINGS {
+            drop(open(Mode::Native));
         }
-        is_over.store(true, Ordering::Relaxed);
+        drop(over);
         sending.join().unwrap()
     });
     assert!(signals > 200, "{signals}");

@@ -203,6 +203,7 @@ impl Device for Dpdk {
 
     fn arm(&mut self) -> bool {
         self.asleep = true;
+        self.pause.forget();
         let interrupts = self.interrupts.as_ref().filter(|interrupts| interrupts.enable());
         // After that, since what came before does not interrupt.
         if self.receiver.look() {
@@ -219,5 +220,9 @@ impl Device for Dpdk {
 
     fn disarm(&mut self) {
         self.wake();
+    }
+
+    fn slept_in_vain(&self) -> bool {
+        self.pause.was_in_vain()
     }
 }

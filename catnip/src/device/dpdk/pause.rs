@@ -17,6 +17,8 @@ pub struct Pause {
     timer: OwnedFd,
     next: Duration,
     set: bool,
+    /// It was set for the last sleep, and nothing has come since.
+    in_vain: bool,
 }
 
 impl Pause {
@@ -28,7 +30,7 @@ impl Pause {
         let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
         let timer = timerfd_create(TimerfdClockId::Monotonic, flags)
             .map_err(|errno| Error::os(errno, "timerfd_create: to look at a port of DPDK again"))?;
-        Ok(Self { timer, next: PAUSE_SHORTEST, set: false })
+        Ok(Self { timer, next: PAUSE_SHORTEST, set: false, in_vain: false })
     }
 
     /// What becomes readable.
@@ -39,6 +41,7 @@ impl Pause {
     /// Sets the timer. False: it does not work, so do not sleep.
     pub fn begin(&mut self) -> bool {
         self.set = self.put(self.next);
+        self.in_vain = self.set;
         self.next = (self.next * 2).min(PAUSE_LONGEST);
         self.set
     }
@@ -55,6 +58,17 @@ impl Pause {
     #[inline]
     pub fn busy(&mut self) {
         self.next = PAUSE_SHORTEST;
+        self.in_vain = false;
+    }
+
+    /// Another sleep is about to begin, maybe one that this does not end.
+    pub fn forget(&mut self) {
+        self.in_vain = false;
+    }
+
+    /// Whether it was set for the last sleep, and nothing has come since.
+    pub fn was_in_vain(&self) -> bool {
+        self.in_vain
     }
 
     /// To this time from now; zero takes it back, and what has run out with it.
@@ -87,11 +101,17 @@ mod tests {
             before = pause.next;
             assert!(pause.begin());
             assert!(is_readable(&pause, 10), "it ends by itself");
+            assert!(pause.was_in_vain());
             pause.end();
             assert!(!is_readable(&pause, 0), "and is quiet until it is set again");
         }
         assert_eq!(pause.next, PAUSE_LONGEST);
         pause.busy();
         assert_eq!(pause.next, PAUSE_SHORTEST);
+        assert!(!pause.was_in_vain());
+        assert!(pause.begin() && pause.was_in_vain());
+        pause.end();
+        pause.forget();
+        assert!(!pause.was_in_vain(), "the next sleep ends otherwise");
     }
 }
