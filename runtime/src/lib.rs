@@ -14,6 +14,8 @@ mod error;
 pub mod limits;
 #[cfg(feature = "std")]
 pub mod op;
+#[cfg(feature = "std")]
+mod pause;
 mod queue;
 #[cfg(feature = "std")]
 pub mod reactor;
@@ -31,4 +33,6 @@ pub mod timer;
 #[cfg(feature = "std")]
 pub mod transport;
 pub use error::{Errno, Error, Result};
+#[cfg(feature = "std")]
+pub use pause::pause;
 pub use queue::{Qd, Qt};

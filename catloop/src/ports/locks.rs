@@ -12,7 +12,6 @@ use runtime::{Errno, Error, Result};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno as OsErrno;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::thread;
 use std::time::Duration;
 
 /// The file's name in the runtime directory.
@@ -62,7 +61,7 @@ impl LockFile {
                 return Ok(this);
             }
             drop(this);
-            thread::sleep(PAUSE);
+            runtime::pause(PAUSE);
         }
         Err(Error::new(Errno::BUSY, "another process keeps the lock file of the ports to itself"))
     }

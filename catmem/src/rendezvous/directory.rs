@@ -14,7 +14,6 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::thread;
 use std::time::Duration;
 
 use runtime::{Errno, Error, Result};
@@ -152,7 +151,7 @@ impl Directory {
         for _ in 0..LOCK_TRIES {
             match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => return Ok(Lock { file }),
-                Err(OsErrno::AGAIN | OsErrno::INTR) => thread::sleep(LOCK_PAUSE),
+                Err(OsErrno::AGAIN | OsErrno::INTR) => runtime::pause(LOCK_PAUSE),
                 Err(errno) => return Err(Error::os(errno, "flock")),
             }
         }

@@ -54,7 +54,7 @@ impl Dpdk {
             if let Some(opened) = Self::attempt(settings, pools)? {
                 return Ok(opened);
             }
-            std::thread::sleep(pause);
+            runtime::pause(pause);
             pause *= 2;
         }
         Self::attempt(settings, pools)?.ok_or(NO_SOCKET)

@@ -261,7 +261,7 @@ impl Port {
                 // SAFETY: a number. What it says shows when it is started again.
                 unsafe { rte_eth_dev_stop(self.id) };
             }
-            std::thread::sleep(START_PAUSE);
+            runtime::pause(START_PAUSE);
         }
     }
 
@@ -318,7 +318,7 @@ impl Port {
         (0..LINK_LOOKS).any(|_| {
             let up = link_up(self.id);
             if !up {
-                std::thread::sleep(LINK_PAUSE);
+                runtime::pause(LINK_PAUSE);
             }
             up
         })
@@ -378,7 +378,7 @@ impl Drop for Port {
     fn drop(&mut self) {
         if self.dma || self.driver == "net_memif" {
             // What was sent last may be on its way still, and would go with the port.
-            std::thread::sleep(LAST_FRAMES);
+            runtime::pause(LAST_FRAMES);
         }
         let _control = control();
         // SAFETY: nobody else uses this port, and what it holds is freed into pools that are still there. What fails here leaves the

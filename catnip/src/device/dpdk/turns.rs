@@ -99,7 +99,7 @@ fn take(turn: &AtomicBool) {
             looks += 1;
             thread::yield_now();
         } else {
-            thread::sleep(TURN_PAUSE);
+            runtime::pause(TURN_PAUSE);
         }
     }
 }
@@ -126,7 +126,7 @@ extern "C" fn interrupted(_: *mut c_void) {
         gate.rounds.store(0, Ordering::Relaxed);
         gate.give_back();
         if rounds >= TURN_ROUNDS || round.is_none() {
-            thread::sleep(TURN_PAUSE);
+            runtime::pause(TURN_PAUSE);
         } else {
             // An interrupted wait is a round for nothing.
             is_ready(None);

@@ -190,7 +190,7 @@ fn patiently(mut bind: impl FnMut() -> rustix::io::Result<()>) -> rustix::io::Re
     loop {
         match retry_on_intr(&mut bind) {
             Err(Os::BUSY) if waited < XDP_QUEUE_PATIENCE => {
-                std::thread::sleep(XDP_QUEUE_PAUSE);
+                runtime::pause(XDP_QUEUE_PAUSE);
                 waited += XDP_QUEUE_PAUSE;
             }
             bound => return bound,
