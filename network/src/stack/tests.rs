@@ -8,6 +8,7 @@ mod errors;
 mod groups;
 mod input;
 mod leases;
+mod narrow_paths;
 mod ports;
 mod redirects;
 mod rows;

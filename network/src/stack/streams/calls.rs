@@ -141,7 +141,7 @@ impl Stack {
     }
 
     fn begin(&mut self, id: StreamId, path: Path, flow: &Flow, hash: u32, behind: Option<Seq>, now: Time) {
-        let mss = self.path_mss(path.destination, now);
+        let (link, room_on_path) = (self.link_mss(path.destination), self.path_mss(path.destination, now));
         let mtus = self.path_mtus.version();
         let streams = &mut self.streams;
         let iss = streams.first_sequence(flow, behind, now);
@@ -149,7 +149,8 @@ impl Stack {
         let (settings, room) = (streams.settings, streams.receive_room);
         let Ok(stream) = streams.get(id) else { return };
         let options = stream.options();
-        let mut connection = Connection::connect(&options.settings(&settings, room), iss, mss, clock, now);
+        let mut connection = Connection::connect(&options.settings(&settings, room), iss, link, clock, now);
+        connection.set_path(room_on_path, now);
         connection.set_receive_room(room);
         options.apply(&mut connection, now);
         if settings.fast_open {

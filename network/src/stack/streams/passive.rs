@@ -250,6 +250,8 @@ impl Stack {
             return None;
         };
         let mtus = self.path_mtus.version();
+        // Routers may have said something since the SYN came.
+        let handshake = &Handshake { path: self.path_mss(flow.remote.0, now), ..*handshake };
         let streams = &mut self.streams;
         let room = streams.receive_room;
         let parent = streams.slab.get_mut(listener)?;

@@ -120,8 +120,8 @@ enum Phase {
 }
 
 impl Connection {
-    /// Opens actively: the SYN is what [`transmit`](Self::transmit) gives first. `mss` is what the path has room for, without
-    /// options; `iss` and the origin of the timestamps' `clock` come from the secret of the stack.
+    /// Opens actively: the SYN is what [`transmit`](Self::transmit) gives first. `mss` is what the link has room for, without
+    /// options (the path may have less: [`set_path`](Self::set_path)); `iss` and the origin of the timestamps' `clock` come from the secret of the stack.
     #[must_use]
     pub fn connect(settings: &Settings, iss: Seq, mss: u16, clock: u32, now: Time) -> Self {
         Self { phase: Phase::Opening(Opening::new(settings, iss, mss, clock, now)) }

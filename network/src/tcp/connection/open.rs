@@ -142,7 +142,7 @@ pub(super) struct Open {
 impl Open {
     /// What the SYNs have agreed on, whose answer has come or comes next.
     pub fn new(settings: &Settings, syn: &Handshake, now: Time) -> Self {
-        let mss = Mss::new(syn.mss, syn.clocks.is_some());
+        let mss = Mss::new(syn.mss, syn.path, syn.clocks.is_some());
         let (theirs, ours) = syn.scales.unwrap_or((0, 0));
         let (first, expected) = (syn.iss + 1, syn.expected());
         let features = Features { sack: syn.sack, timestamps: syn.clocks.is_some(), ecn: syn.ecn };
@@ -173,9 +173,9 @@ impl Open {
             small: first,
             queue: Queue::new(first, settings.send_buffer),
             recovery,
-            receiver: Receiver::new(settings, expected, ours, mss.payload(), now),
+            receiver: Receiver::new(settings, expected, ours, mss.payload_of(mss.most()), now),
             completions: Completions::new(settings.completion).map(Box::new),
-            timers: Slow::NONE,
+            timers: Slow::searching(mss.search(now)),
             keep_alive: KeepAlive::OFF,
             user_timeout: settings.user_timeout.map_or(0, |timeout| millis(timeout).max(1)),
             heard: now,

@@ -45,7 +45,9 @@ pub(super) struct Opening {
     settings: Settings,
     state: Phase,
     iss: Seq,
+    /// What a segment without options may have on the link, and what the path has room for so far.
     mss: u16,
+    path: u16,
     /// The origin of our timestamps.
     clock: u32,
     /// How often the SYN was sent again.
@@ -84,6 +86,7 @@ impl Opening {
             state: Phase::SynSent,
             iss,
             mss,
+            path: mss,
             clock,
             again: 0,
             send: true,
@@ -119,7 +122,7 @@ impl Opening {
     /// The first SYN asks for a cookie, or shows this one: then it waits for data until the time next moves, and takes no more of them
     /// than `mss` has room for (RFC 7413 sections 4.2.1 and 4.2.2). Before anything is sent.
     pub fn call_early(&mut self, cookie: Cookie, mss: u16, now: Time) {
-        let room = self.mss.min(if mss == 0 { MSS_UNSAID } else { mss });
+        let room = self.whole().min(if mss == 0 { MSS_UNSAID } else { mss });
         self.early = Some(Early::new(cookie, room));
         if !cookie.is_empty() {
             self.send = false;
@@ -203,7 +206,12 @@ impl Opening {
     }
 
     pub fn set_path(&mut self, mss: u16) {
-        self.mss = mss.max(TCP_MSS_MIN);
+        self.path = mss.max(TCP_MSS_MIN);
+    }
+
+    /// The longest segment, without options.
+    fn whole(&self) -> u16 {
+        self.mss.min(self.path)
     }
 
     fn fail(&mut self, error: Error) {
@@ -416,7 +424,7 @@ impl Opening {
 
     /// Both know each other. `ack`: what the peer expects next, behind our SYN and what of its data it has taken.
     fn open(&mut self, peer: &Handshake, ack: Seq, now: Time) -> Next {
-        let mut open = Box::new(Open::new(&self.settings, &Handshake { iss: ack - 1, ..*peer }, now));
+        let mut open = Box::new(Open::new(&self.settings, &Handshake { iss: ack - 1, path: self.path, ..*peer }, now));
         self.later.apply(&mut open, now);
         if let Some(early) = &mut self.early {
             early.move_to(&mut open, ack.since(self.iss + 1), now);
@@ -448,6 +456,7 @@ impl Opening {
             window: syn.window,
             offered: initial_window(settings),
             mss: self.mss.min(options.mss.unwrap_or(MSS_UNSAID)),
+            path: self.path,
             scales: options.window_scale.zip(ours),
             sack: settings.sack && options.sack_permitted,
             clocks: options.timestamps.filter(|_| settings.timestamps).map(|stamp| (self.clock, stamp.value)),
@@ -461,7 +470,7 @@ impl Opening {
     pub fn info(&self) -> Info {
         Info {
             state: self.state(),
-            mss: self.mss,
+            mss: self.whole(),
             rto: self.timeout,
             retransmits: self.again.into(),
             segments_sent: u64::from(self.sent.is_some()) + u64::from(self.again),

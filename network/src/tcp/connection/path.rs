@@ -22,7 +22,7 @@ const TIMESTAMPS: u16 = 12;
 /// The longest segment, in bytes of payload and options together.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mss {
-    /// What both the peer takes and the path has had room for.
+    /// What both the peer and the link take.
     most: u16,
     /// What it is now.
     now: u16,
@@ -30,9 +30,10 @@ pub(super) struct Mss {
 }
 
 impl Mss {
-    pub const fn new(most: u16, timestamps: bool) -> Self {
-        let most = if most < TCP_MSS_MIN { TCP_MSS_MIN } else { most };
-        Self { most, now: most, timestamps }
+    /// What both ends take, and what the path has room for so far.
+    pub fn new(most: u16, path: u16, timestamps: bool) -> Self {
+        let most = most.max(TCP_MSS_MIN);
+        Self { most, now: path.clamp(TCP_MSS_MIN, most), timestamps }
     }
 
     /// Payload and options together.
@@ -57,6 +58,11 @@ impl Mss {
     pub const fn most(self) -> u16 {
         self.most
     }
+
+    /// The search for more with which a connection begins, if a router has said before that the path is narrow.
+    pub fn search(self, now: Time) -> Option<Box<Search>> {
+        search::is_worthwhile(self.now, self.most).then(|| Box::new(Search::told(self.now, now)))
+    }
 }
 
 impl Open {
@@ -71,10 +77,11 @@ impl Open {
     pub fn set_path(&mut self, mss: u16, now: Time) {
         let path = mss.clamp(TCP_MSS_MIN, self.mss.most);
         if path < self.mss.now {
-            if search::is_worthwhile(path, self.mss.most) {
-                self.timers.search = Some(Box::new(Search::told(path, now)));
+            self.set_segments(path);
+            if let Some(search) = self.mss.search(now) {
+                self.timers.search = Some(search);
             }
-            return self.set_segments(path);
+            return;
         }
         let (low, at) = (self.mss.now, now + self.until_next_probe());
         if let Some(probe) = self.timers.search_mut().and_then(|search| search.bounded(path, low, at, now)) {

@@ -63,6 +63,11 @@ pub(super) struct Slow(Option<Box<Timers>>);
 impl Slow {
     pub const NONE: Self = Self(None);
 
+    /// No timer is armed; maybe a path's size is searched for from the beginning.
+    pub fn searching(search: Option<Box<Search>>) -> Self {
+        Self(search.map(|search| Box::new(Timers { search: Some(search), ..Timers::NONE })))
+    }
+
     /// The search of a path's size, if there is one.
     pub fn search_mut(&mut self) -> Option<&mut Search> {
         self.0.as_deref_mut()?.search.as_deref_mut()

@@ -97,7 +97,8 @@ impl Cookies {
             // Theirs was not remembered; the segment itself says more, and a field that is scaled never says too much here.
             window: ack.window,
             offered: first_window(settings),
-            mss: SIZES.get(size as usize).copied().unwrap_or(SIZES[0]).min(local.path),
+            mss: SIZES.get(size as usize).copied().unwrap_or(SIZES[0]).min(local.link),
+            path: local.path,
             scales,
             sack: options.is_some_and(|options| options & 1 << 4 != 0),
             clocks: marks.map(|theirs| (local.clock, theirs.value)),

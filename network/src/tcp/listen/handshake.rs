@@ -25,8 +25,10 @@ pub struct Handshake {
     pub window: u16,
     /// What our SYN offered, which is not scaled either, in bytes.
     pub offered: u16,
-    /// Payload bytes of a segment without options, to them: what they take, and no more than the path does.
+    /// Payload bytes of a segment without options, to them: what they take, and no more than the link does.
     pub mss: u16,
+    /// What the path has room for so far, which may be less.
+    pub path: u16,
     /// The shifts of their window field and of ours, if both have asked for scaling (RFC 7323 section 2).
     pub scales: Option<(u8, u8)>,
     /// Whether both read selective acknowledgments (RFC 2018).
@@ -70,7 +72,8 @@ impl Handshake {
             irs: syn.seq,
             window: syn.window,
             offered: first_window(settings),
-            mss: theirs.mss.unwrap_or(local.usual).max(TCP_MSS_MIN).min(local.path),
+            mss: theirs.mss.unwrap_or(local.usual).max(TCP_MSS_MIN).min(local.link),
+            path: local.path,
             scales: scale.map(|theirs| (theirs, window_scale(settings))),
             sack: theirs.sack_permitted && settings.sack,
             clocks,
