@@ -29,6 +29,8 @@ const LEVELS: usize = 9;
 const TICK_MAX: u64 = (1 << (64 - TICK_SHIFT)) - 1;
 /// Ends a list: no timer has this index.
 const NONE: u32 = u32::MAX;
+/// Later than any tick.
+const NEVER: u64 = u64::MAX;
 
 /// Names one timer of a wheel; stale once it has fired or was cancelled.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -87,7 +89,7 @@ struct List {
     earliest: u64,
 }
 
-const EMPTY: List = List { head: NONE, tail: NONE, earliest: u64::MAX };
+const EMPTY: List = List { head: NONE, tail: NONE, earliest: NEVER };
 
 /// A bounded set of timers, each with a key that is handed out when it fires.
 pub struct Wheel {
@@ -98,6 +100,8 @@ pub struct Wheel {
     /// Every timer that was due before this tick has fired.
     elapsed: u64,
     cascading: Option<Place>,
+    /// What [`Wheel::soonest`] says, which is asked far more often than it changes.
+    next: u64,
 }
 
 impl Wheel {
@@ -110,6 +114,7 @@ impl Wheel {
             occupied: [0; LEVELS],
             elapsed: now.as_nanos() >> TICK_SHIFT,
             cascading: None,
+            next: NEVER,
         }
     }
 
@@ -138,6 +143,7 @@ impl Wheel {
         match self.timers.insert(timer) {
             Ok(id) => {
                 self.link(id.index);
+                self.next = self.next.min(due);
                 Ok(TimerId(id))
             }
             Err(_) => Err(Error::new(Errno::MFILE, "the timer table is full")),
@@ -149,7 +155,9 @@ impl Wheel {
         if self.timers.get_mut(id.0).is_none() {
             return false;
         }
-        self.unlink(id.0.index);
+        if self.unlink(id.0.index) {
+            self.next = self.soonest();
+        }
         self.timers.remove(id.0).is_some()
     }
 
@@ -157,8 +165,13 @@ impl Wheel {
     ///
     /// Does at most `budget` steps, where a step fires a timer or moves it one level down; if that was not enough,
     /// [`Wheel::next_deadline`] is still not after `now`. Once everything due has fired, it is after `now`.
-    pub fn advance(&mut self, now: Time, budget: usize, mut fire: impl FnMut(u32)) -> usize {
-        let now = now.as_nanos() >> TICK_SHIFT;
+    pub fn advance(&mut self, now: Time, budget: usize, fire: impl FnMut(u32)) -> usize {
+        let fired = self.advance_to(now.as_nanos() >> TICK_SHIFT, budget, fire);
+        self.next = self.soonest();
+        fired
+    }
+
+    fn advance_to(&mut self, now: u64, budget: usize, mut fire: impl FnMut(u32)) -> usize {
         let mut fired = 0;
         for _ in 0..budget {
             let Some(place) = self.first().filter(|place| place.start(self.elapsed) <= now) else {
@@ -188,11 +201,20 @@ impl Wheel {
     /// When to call [`Wheel::advance`] next: not later than the next timer fires, `None` if none is set.
     ///
     /// Exact unless a timer that shared a slot with the next one was cancelled, or work was left over by a budget.
+    #[inline]
     #[must_use]
     pub fn next_deadline(&self) -> Option<Time> {
-        let place = self.first()?;
-        let tick = if self.cascading == Some(place) { self.elapsed } else { self.lists[place.index()].earliest };
-        Some(Time::from_nanos(tick << TICK_SHIFT))
+        debug_assert_eq!(self.next, self.soonest(), "it was kept");
+        (self.next != NEVER).then(|| Time::from_nanos(self.next << TICK_SHIFT))
+    }
+
+    /// The tick of the next deadline.
+    fn soonest(&self) -> u64 {
+        match self.first() {
+            None => NEVER,
+            Some(place) if self.cascading == Some(place) => self.elapsed,
+            Some(place) => self.lists[place.index()].earliest,
+        }
     }
 
     /// The slot that is due first.
@@ -223,9 +245,9 @@ impl Wheel {
         }
     }
 
-    /// Takes a timer out of the list of its place.
-    fn unlink(&mut self, index: u32) {
-        let Some(&Timer { previous, next, place, .. }) = self.timers.at(index) else { return };
+    /// Takes a timer out of the list of its place. True: that is empty now.
+    fn unlink(&mut self, index: u32) -> bool {
+        let Some(&Timer { previous, next, place, .. }) = self.timers.at(index) else { return false };
         let list = &mut self.lists[place.index()];
         match self.timers.at_mut(previous) {
             Some(before) => before.next = next,
@@ -235,12 +257,14 @@ impl Wheel {
             Some(after) => after.previous = previous,
             None => list.tail = previous,
         }
-        if list.head == NONE {
-            *list = EMPTY;
-            self.occupied[usize::from(place.level)] &= !(1 << place.slot);
-            if self.cascading == Some(place) {
-                self.cascading = None;
-            }
+        if list.head != NONE {
+            return false;
         }
+        *list = EMPTY;
+        self.occupied[usize::from(place.level)] &= !(1 << place.slot);
+        if self.cascading == Some(place) {
+            self.cascading = None;
+        }
+        true
     }
 }
