@@ -55,6 +55,8 @@ pub struct Receiver {
     end: usize,
     /// A look did not get the port's turn.
     unseen: bool,
+    /// The last look has left something, or may have.
+    more: bool,
 }
 
 impl Receiver {
@@ -82,6 +84,7 @@ impl Receiver {
             found: Box::new([margay_segment::default(); BURST_FRAMES_MAX]),
             at: 0,
             end: 0,
+            more: false,
             unseen: false,
         })
     }
@@ -117,6 +120,7 @@ impl Receiver {
             let came =
                 unsafe { margay_receive(self.port, self.queue, self.found.as_mut_ptr(), BURST_FRAMES_MAX as u16) };
             self.end = usize::from(came).min(BURST_FRAMES_MAX);
+            self.more = self.queues > 1 || self.end == BURST_FRAMES_MAX;
             if self.queues > 1 {
                 self.queue = (self.queue + 1) % self.queues;
             }
@@ -132,7 +136,8 @@ impl Receiver {
         let mut came = false;
         // What is dropped counts as well: who sends nothing else must not keep this going.
         for _ in burst.len()..BURST_FRAMES_MAX {
-            if !self.look() {
+            // Nobody waits for a second look where the first one has emptied the only queue.
+            if (came && self.at == self.end && !self.more) || !self.look() {
                 break;
             }
             let first = self.found[self.at];

@@ -175,8 +175,12 @@ impl Transmitter {
     /// Gives what waits to the driver.
     #[inline]
     fn hand_over(&mut self) {
-        let Some(_turn) = self.turn.begin() else {
+        if !self.waits() {
             // While the port does not run, that is how it is found out.
+            self.refused = self.refused.saturating_add(u32::from(self.turn.is_stopped()));
+            return;
+        }
+        let Some(_turn) = self.turn.begin() else {
             self.refused = self.refused.saturating_add(1);
             return;
         };
