@@ -111,10 +111,15 @@ fn ten_thousand_pipes_in_one_process() {
 /// LibOs after LibOs.
 #[test]
 fn libos_itself_leaves_nothing() {
+    // Large blocks go back to the kernel as they are freed (mallopt(3)). Else the allocator keeps them, in pieces, and as many more as it takes for a
+    // large one to lie in one of them.
+    const LARGE: i32 = 128 << 10;
     pair!()
         .server(|context| {
+            // SAFETY: it changes a number of the allocator's.
+            assert_eq!(unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE) }, 1);
             let mut before = None;
-            // What the allocator keeps for the next one takes up to sixty rounds to settle; a leak would go on.
+            // What the allocator keeps of the small ones takes some rounds to settle; a leak would go on.
             for round in 0..400 {
                 let mut libos = context.libos();
                 let made = libos.create_pipe("own").unwrap();

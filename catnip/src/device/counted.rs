@@ -103,4 +103,8 @@ impl Device for Counted {
     fn disarm(&mut self) {
         self.device.disarm();
     }
+
+    fn slept_in_vain(&self) -> bool {
+        self.device.slept_in_vain()
+    }
 }

@@ -240,4 +240,8 @@ impl Device for Faults {
     fn disarm(&mut self) {
         self.device.disarm();
     }
+
+    fn slept_in_vain(&self) -> bool {
+        self.device.slept_in_vain()
+    }
 }

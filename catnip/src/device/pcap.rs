@@ -225,4 +225,8 @@ impl Device for Pcap {
     fn disarm(&mut self) {
         self.device.disarm();
     }
+
+    fn slept_in_vain(&self) -> bool {
+        self.device.slept_in_vain()
+    }
 }

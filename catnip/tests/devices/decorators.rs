@@ -58,6 +58,14 @@ impl Device for Loop {
     fn counters(&self) -> DeviceCounters {
         DeviceCounters::default()
     }
+
+    fn arm(&mut self) -> bool {
+        !self.frames.is_empty()
+    }
+
+    fn slept_in_vain(&self) -> bool {
+        self.frames.is_empty()
+    }
 }
 
 fn milliseconds(milliseconds: u64) -> Time {
@@ -171,6 +179,21 @@ fn calls_are_counted() {
     let calls = calls.get();
     assert_eq!((calls.receives, calls.received, calls.sends, calls.left, calls.largest), (2, 1, 1, 1, 3));
     assert_eq!((burst.len(), back.len(), device.address()), (2, 3, Some([2; 6])));
+}
+
+/// Whoever sleeps over a device that is wrapped learns what its device says.
+#[test]
+fn sleeps_pass_through() {
+    let folder = tempfile::tempdir().unwrap();
+    let (pools, clock) = (pools(), Clock::default());
+    let pcap = Pcap::create(wire(3), &folder.path().join("frames.pcapng"), clock.clone()).unwrap();
+    let faults = Faults::new(Box::new(pcap), Settings::default(), clock, pools.clone());
+    let (mut device, _) = Counted::new(Box::new(faults));
+    assert!(!device.arm() && device.slept_in_vain());
+    let mut burst = Burst::new();
+    burst.push(frame(&pools, &[0; 60])).unwrap();
+    device.tx(&mut burst).unwrap();
+    assert!(device.arm() && !device.slept_in_vain());
 }
 
 /// What has passed stands in the file, in both directions, and nothing that is still here; tcpdump reads it.
