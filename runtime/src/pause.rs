@@ -11,8 +11,9 @@ use rustix::time::clock_gettime;
 /// Until a point in time (`TIMER_ABSTIME`, `clock_nanosleep(2)`): of a sleep for a duration the kernel says after each signal how much is left, and adds the
 /// timer's slack of 50 us to that, so that signals in quick succession make `std::thread::sleep` longer and longer.
 pub fn pause(duration: Duration) {
+    const FOR_EVER: Timespec = Timespec { tv_sec: i64::MAX, tv_nsec: 0 };
     let now = clock_gettime(ClockId::Monotonic);
-    let Some(end) = Timespec::try_from(duration).ok().and_then(|duration| now.checked_add(duration)) else { return };
+    let end = Timespec::try_from(duration).ok().and_then(|duration| now.checked_add(duration)).unwrap_or(FOR_EVER);
     while clock_nanosleep_absolute(ClockId::Monotonic, &end) == Err(Errno::INTR) {}
 }
 
