@@ -16,6 +16,8 @@ use std::time::Duration;
 const BATCH: usize = 64;
 /// How long an answer may take: a datagram that was dropped does not come again.
 const LOST: Duration = Duration::from_secs(5);
+/// How long the server waits for a request: longer than its client takes to come.
+const SILENCE: Duration = Duration::from_secs(20);
 
 /// The generator.
 struct Load {
@@ -38,6 +40,9 @@ pub fn call(libos: LibOs, what: Memif, size: usize, pattern: Pattern, teller: &m
         let qd = load.connected()?;
         load.send(qd)?;
         load.libos.pop(qd, None)?;
+        if load.sockets == 1 {
+            load.meet()?;
+        }
     }
     let blocks = measure::in_blocks(blocks, per_block, teller, || load.answer())?;
     load.end();
@@ -61,6 +66,15 @@ impl Load {
         self.libos.wait(qt, Some(LOST))?.ok().context("connect")?;
         self.sockets += 1;
         Ok(qd)
+    }
+
+    /// Until the first answer is there. While a stack asks for the server's link address, it keeps so many datagrams back and drops the
+    /// others.
+    fn meet(&mut self) -> Result<()> {
+        while self.done.iter().all(|completion| matches!(completion.outcome, Outcome::Push)) {
+            self.libos.wait_next_n(&mut self.done, BATCH, Some(LOST)).context("the first answer did not come")?;
+        }
+        Ok(())
     }
 
     #[inline]
@@ -117,7 +131,7 @@ pub fn serve(mut libos: LibOs, pattern: Pattern, teller: &Teller<'_>) -> Result<
         libos.pop(qd, None)?;
     }
     while meter.answers() < requests(pattern)? {
-        libos.wait_next_n(&mut done, BATCH, None)?;
+        libos.wait_next_n(&mut done, BATCH, Some(SILENCE)).context("requests are missing")?;
         for completion in done.drain(..) {
             match completion.outcome {
                 Outcome::Push => {}
