@@ -62,7 +62,8 @@ impl Channel for Frames {
         };
         let mut burst = Burst::new();
         let _ = burst.push(Frame::from(data));
-        while !burst.is_empty() {
+        // Until the driver has it: it may be at work on the link just now, and nobody else looks after what waits.
+        while !burst.is_empty() || self.port.is_sending() {
             self.port.tx(&mut burst)?;
         }
         Ok(())
