@@ -226,6 +226,11 @@ impl Device for Pcap {
         self.device.disarm();
     }
 
+    #[inline]
+    fn peek(&mut self) -> bool {
+        self.device.peek()
+    }
+
     fn slept_in_vain(&self) -> bool {
         self.device.slept_in_vain()
     }

@@ -353,11 +353,12 @@ impl Transport for Catnip {
     fn spin(&mut self, handle: Handle, direction: Direction, looks: u32) -> bool {
         let peeks = self.nic.peeks();
         let rounds = if peeks { looks } else { (looks / LOOKS_PER_CALL).max(1) };
-        for _ in 0..rounds {
+        for round in 0..rounds {
             if self.table.get(handle).map_or(true, |entry| entry.ready[direction as usize]) {
                 return true;
             }
-            if !peeks || self.nic.has_news() || self.more {
+            let due = if peeks { self.nic.has_news() } else { round == 0 || self.nic.peek() };
+            if due || self.more {
                 self.look();
             }
             core::hint::spin_loop();
