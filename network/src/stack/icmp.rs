@@ -223,6 +223,7 @@ impl Stack {
                 let len = u16::try_from(quote.len).unwrap_or(u16::MAX);
                 self.path_mtus.too_big(quote.destination(), mtu, len, now);
                 if let Of::Stream(quoted) = &quote.of {
+                    self.stream_mtus.too_big(quote.destination(), mtu, len, now);
                     self.stream_too_big(quoted, now);
                 }
             }

@@ -98,7 +98,7 @@ impl Stack {
         }
         // One that is smaller than what any host is to take is no sign of a server that knows its link.
         let mtu = lease.mtu.filter(|mtu| *mtu >= PATH_MTU_MIN_V4).unwrap_or(self.mtu);
-        self.path_mtus.set_link_v4(mtu.min(self.mtu));
+        self.set_link_v4(mtu.min(self.mtu));
         self.leased = Some(lease);
         self.epoch = self.epoch.wrapping_add(1);
     }
@@ -110,7 +110,7 @@ impl Stack {
         }
         let route = link_route(lease.prefix);
         self.routes.remove(route.prefix, route.hop);
-        self.path_mtus.set_link_v4(self.mtu);
+        self.set_link_v4(self.mtu);
         self.epoch = self.epoch.wrapping_add(1);
     }
 

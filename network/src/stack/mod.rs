@@ -102,7 +102,10 @@ pub struct Stack {
     neighbours: Neighbours,
     groups: Groups,
     reassembly: Reassembly,
+    /// By what routers say of any packet of ours: for datagrams.
     path_mtus: PathMtus,
+    /// By what they say of segments on their way, which nobody off the path can know: for streams (RFC 5927 section 4.1, RFC 8899 section 4.6.1).
+    stream_mtus: PathMtus,
     identifications: Identifications,
     errors: Bucket,
     dhcp: Option<Box<Client>>,
@@ -158,6 +161,7 @@ impl Stack {
             groups: Groups::new(random("groups")),
             reassembly: Reassembly::new((buffers / REASSEMBLY_SHARE).clamp(2 * SGA_SEGMENTS_MAX, REASSEMBLY_BUFFERS)),
             path_mtus: PathMtus::new(mtu),
+            stream_mtus: PathMtus::new(mtu),
             identifications: Identifications::new(secret.derive("identifications")),
             errors: Bucket::new(ICMP_ERRORS_BURST, ICMP_ERRORS_PER_SECOND, random("errors")),
             dhcp: None,
@@ -232,6 +236,18 @@ impl Stack {
         if self.streams.is_crowded() {
             self.make_room_for_streams();
         }
+    }
+
+    /// The longest packet of IPv4 that the link takes.
+    fn set_link_v4(&mut self, mtu: u16) {
+        self.path_mtus.set_link_v4(mtu);
+        self.stream_mtus.set_link_v4(mtu);
+    }
+
+    /// The same of IPv6.
+    fn set_link_v6(&mut self, mtu: u16) {
+        self.path_mtus.set_link_v6(mtu);
+        self.stream_mtus.set_link_v6(mtu);
     }
 
     /// Its hardware address.

@@ -153,6 +153,7 @@ impl Stack {
                 None => return self.send_later(path, how, payload, neighbour, mtu.dont_fragment, now),
             },
         };
+        let identification = self.identification(path, how.head.protocol(), mtu.dont_fragment);
         let link_len = self.link_len();
         let mut headers = [0; HEADERS_MAX];
         let headers_len = link_len + ip_len + how.head.len();
@@ -164,7 +165,7 @@ impl Stack {
             how.hops,
             how.head.protocol(),
             len,
-            mtu.dont_fragment,
+            identification,
         );
         let mut checksum = Checksum::Complete;
         let at = link_len + ip_len;
@@ -199,7 +200,7 @@ impl Stack {
         let ip_len = if path.source.is_ipv4() { ipv4::HEADER } else { ipv6::HEADER };
         let mut headers = [0; HEADERS_MAX];
         let headers = headers.get_mut(..ip_len + how.head.len()).unwrap_or_default();
-        emit_ip(headers, path, how.hops, how.head.protocol(), how.head.len() + payload.len(), true);
+        emit_ip(headers, path, how.hops, how.head.protocol(), how.head.len() + payload.len(), None);
         how.head.emit(headers.get_mut(ip_len..).unwrap_or_default(), path, payload);
         message::prepend(payload, headers, 0, &self.pools)?;
         self.counters.looped += 1;
@@ -222,10 +223,18 @@ impl Stack {
         let ip_len = if path.source.is_ipv4() { ipv4::HEADER } else { ipv6::HEADER };
         let mut headers = [0; HEADERS_MAX];
         let headers = headers.get_mut(..ip_len + how.head.len()).unwrap_or_default();
-        emit_ip(headers, path, how.hops, how.head.protocol(), how.head.len() + payload.len(), dont_fragment);
+        let identification = self.identification(path, how.head.protocol(), dont_fragment);
+        emit_ip(headers, path, how.hops, how.head.protocol(), how.head.len() + payload.len(), identification);
         how.head.emit(headers.get_mut(ip_len..).unwrap_or_default(), path, payload);
         message::prepend(payload, headers, usize::from(self.caps.headroom) + self.link_len(), &self.pools)?;
         self.hand_to(neighbour, core::mem::take(payload), now)
+    }
+
+    /// What a whole packet is called, should a router have to cut it. One that is not to be cut needs no name (RFC 6864 section 4.1).
+    #[inline]
+    fn identification(&mut self, path: &Path, protocol: Protocol, dont_fragment: bool) -> Option<u16> {
+        // The low bits, as `Identifications::next` has it.
+        (!dont_fragment).then(|| self.identifications.next(path.source, path.destination, protocol.0) as u16)
     }
 
     /// Fails for a neighbour that did not answer a moment ago, while the message is still as it was.
@@ -392,14 +401,22 @@ pub(super) const fn ether_type(source: IpAddr) -> EtherType {
     }
 }
 
-/// A header of a packet of `len` bytes behind it that is whole; both addresses are of one family.
+/// A header of a packet of `len` bytes behind it that is whole; both addresses are of one family. With an identification, routers of IPv4 may
+/// cut it.
 #[inline]
-pub(super) fn emit_ip(out: &mut [u8], path: &Path, hops: u8, protocol: Protocol, len: usize, dont_fragment: bool) {
+pub(super) fn emit_ip(
+    out: &mut [u8],
+    path: &Path,
+    hops: u8,
+    protocol: Protocol,
+    len: usize,
+    identification: Option<u16>,
+) {
     match (path.source, path.destination) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
-            // One that is not fragmented needs no identification (RFC 6864 section 4.1).
+            let (dont_fragment, identification) = (identification.is_none(), identification.unwrap_or(0));
             let header = v4_header(source, destination, hops, protocol);
-            ipv4::Header { payload_len: len as u16, dont_fragment, ..header }.emit(out);
+            ipv4::Header { payload_len: len as u16, dont_fragment, identification, ..header }.emit(out);
         }
         (IpAddr::V6(source), IpAddr::V6(destination)) => v6_header(source, destination, hops, protocol, len).emit(out),
         _ => debug_assert!(false, "a path has one family"),

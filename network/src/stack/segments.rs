@@ -47,10 +47,12 @@ impl Stack {
         self.has_not_failed(path.target, now)?;
         if self.caps.segments_udp
             && self.caps.checksum
+            // What a router may cut has a name of its own each, which the device does not know.
+            && self.path_mtus.get(path.destination, now).dont_fragment
             && let Target::Neighbour(neighbour) = path.target
             && let Some(mac) = self.neighbours.lookup(neighbour, now)
         {
-            let frame = self.segmented(path, how, payload, (mac, segment), now)?;
+            let frame = self.segmented(path, how, payload, (mac, segment))?;
             let bytes = frame.data.len();
             self.push_frame(frame, bytes);
             self.counters.datagrams_sent += count as u64;
@@ -71,7 +73,6 @@ impl Stack {
         (hops, source, port): (u8, u16, u16),
         payload: &mut Sga,
         (mac, segment): (crate::wire::MacAddress, usize),
-        now: Time,
     ) -> Result<Frame> {
         let (link_len, ip_len) = (self.link_len(), if path.source.is_ipv4() { ipv4::HEADER } else { ipv6::HEADER });
         let at = link_len + ip_len;
@@ -79,8 +80,7 @@ impl Stack {
         let mut headers = [0; HEADERS_MAX];
         let headers = headers.get_mut(..at + udp::HEADER).unwrap_or_default();
         self.emit_link(headers, mac, ether_type(path.source));
-        let dont_fragment = self.path_mtus.get(path.destination, now).dont_fragment;
-        emit_ip(headers.get_mut(link_len..).unwrap_or_default(), path, hops, Protocol::UDP, len, dont_fragment);
+        emit_ip(headers.get_mut(link_len..).unwrap_or_default(), path, hops, Protocol::UDP, len, None);
         let transport = headers.get_mut(at..).unwrap_or_default();
         // A datagram that is too long was refused.
         udp::Header { source, destination: port, payload_len: payload.len() as u16 }.emit(transport);

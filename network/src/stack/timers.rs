@@ -218,7 +218,7 @@ impl Stack {
                         self.hops_v6 = parameters.hop_limit;
                     }
                     self.neighbours.set_times(parameters.reachable_time, parameters.retransmit_timer);
-                    self.path_mtus.set_link_v6(parameters.mtu.min(self.mtu));
+                    self.set_link_v6(parameters.mtu.min(self.mtu));
                 }
             }
         }

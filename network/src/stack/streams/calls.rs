@@ -142,7 +142,7 @@ impl Stack {
 
     fn begin(&mut self, id: StreamId, path: Path, flow: &Flow, hash: u32, behind: Option<Seq>, now: Time) {
         let (link, room_on_path) = (self.link_mss(path.destination), self.path_mss(path.destination, now));
-        let mtus = self.path_mtus.version();
+        let mtus = self.stream_mtus.version();
         let streams = &mut self.streams;
         let iss = streams.first_sequence(flow, behind, now);
         let clock = streams.origins.clock(flow);
@@ -322,12 +322,12 @@ impl Stack {
     /// What a segment without options has room for on the way to an address, in bytes.
     #[inline]
     pub(super) fn path_mss(&self, destination: IpAddr, now: Time) -> u16 {
-        self.path_mtus.get(destination, now).bytes.saturating_sub(headers(destination))
+        self.stream_mtus.get(destination, now).bytes.saturating_sub(headers(destination))
     }
 
     /// What one may have from there to us.
     pub(super) fn link_mss(&self, destination: IpAddr) -> u16 {
-        self.path_mtus.link(destination).bytes.saturating_sub(headers(destination))
+        self.stream_mtus.link(destination).bytes.saturating_sub(headers(destination))
     }
 }
 

@@ -57,7 +57,7 @@ impl Stack {
     /// The path of a connection has become narrower: what did not fit is cut anew, and sent again.
     pub(in crate::stack) fn stream_too_big(&mut self, quoted: &Quoted, now: Time) {
         let Some(index) = self.quoted(quoted) else { return };
-        let (mss, mtus) = (self.path_mss(quoted.flow.remote.0, now), self.path_mtus.version());
+        let (mss, mtus) = (self.path_mss(quoted.flow.remote.0, now), self.stream_mtus.version());
         if let Some(open) = self.streams.slab.at_mut(index).and_then(|stream| stream.open()) {
             // Routers may have to cut what leaves from now on, which the short way does not let them.
             (open.mtus, open.neighbour) = (mtus, None);

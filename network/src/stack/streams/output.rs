@@ -143,7 +143,7 @@ impl Stack {
                 }
                 return;
             }
-            if open.path.epoch != self.epoch || open.mtus != self.path_mtus.version() {
+            if open.path.epoch != self.epoch || open.mtus != self.stream_mtus.version() {
                 self.look_again(index, now);
                 continue;
             }
@@ -162,7 +162,9 @@ impl Stack {
         let Some(stream) = self.streams.slab.at_mut(index) else { return false };
         let (hops, local) = (stream.hops, stream.local.1);
         let Kind::Open(open) = &mut stream.kind else { return false };
-        let cuts = cuts && !matches!(open.path.target, Target::Loop);
+        // What a router may cut has a name of its own each, which the device does not know.
+        let is_whole = self.stream_mtus.get(open.path.destination, now).dont_fragment;
+        let cuts = cuts && is_whole && !matches!(open.path.target, Target::Loop);
         let most = if cuts { CUT_MAX } else { 0 };
         let Some(segment) = open.connection.transmit(Limit { most }, now) else { return false };
         self.counters.resets_sent += u64::from(segment.flags.contains(Flags::RST));
@@ -193,7 +195,7 @@ impl Stack {
     /// Routes or path MTUs have changed: looks both up again.
     #[cold]
     fn look_again(&mut self, index: u32, now: Time) {
-        let (epoch, mtus) = (self.epoch, self.path_mtus.version());
+        let (epoch, mtus) = (self.epoch, self.stream_mtus.version());
         let Some(open) = self.streams.slab.at_mut(index).and_then(|stream| stream.open()) else { return };
         let mut path = open.path;
         if path.epoch != epoch {
@@ -203,10 +205,11 @@ impl Stack {
                 Err(_) => Path { epoch, ..path },
             };
         }
-        let mss = self.path_mss(path.destination, now);
+        let (mss, link) = (self.path_mss(path.destination, now), self.link_mss(path.destination));
         if let Some(open) = self.streams.slab.at_mut(index).and_then(|stream| stream.open()) {
             (open.path, open.mtus, open.neighbour) = (path, mtus, None);
             open.connection.set_path(mss, now);
+            open.connection.set_link(link);
         }
     }
 
@@ -317,7 +320,7 @@ impl Stack {
     fn emit_packet(&mut self, out: &mut [u8], way: &Way, ecn: Ecn, len: usize, now: Time) {
         match (way.path.source, way.path.destination) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
-                let dont_fragment = self.path_mtus.get(way.path.destination, now).dont_fragment;
+                let dont_fragment = self.stream_mtus.get(way.path.destination, now).dont_fragment;
                 let identification = if dont_fragment {
                     // One that is not fragmented needs none (RFC 6864 section 4.1).
                     0

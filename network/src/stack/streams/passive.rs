@@ -249,7 +249,7 @@ impl Stack {
             self.counters.drop(Reason::NoRoute);
             return None;
         };
-        let mtus = self.path_mtus.version();
+        let mtus = self.stream_mtus.version();
         // Routers may have said something since the SYN came.
         let handshake = &Handshake { path: self.path_mss(flow.remote.0, now), ..*handshake };
         let streams = &mut self.streams;

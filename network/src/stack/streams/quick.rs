@@ -191,7 +191,7 @@ impl Stack {
         let Some(open) = self.streams.slab.at_mut(index).and_then(|stream| stream.open()) else { return };
         let (Target::Neighbour(hop), destination) = (open.path.target, open.path.destination) else { return };
         // What was heard of a path is believed for a while only.
-        let is_whole = self.path_mtus.get(destination, now) == self.path_mtus.link(destination);
+        let is_whole = self.stream_mtus.get(destination, now) == self.stream_mtus.link(destination);
         let key =
             if destination.is_ipv4() && self.vlan.is_none() && is_whole { self.neighbours.key(hop) } else { None };
         self.streams.neighbour_is(index, key);

@@ -21,9 +21,14 @@ impl Wire {
         self.settle();
         let lost =
             self.seen.iter().find(|(host, frame)| *host == 0 && frame.len() > 14 + mtu).unwrap().1[14..].to_vec();
+        self.say_too_big(&lost, mtu);
+    }
+
+    /// Host 0 hears that a packet was too long.
+    fn say_too_big(&mut self, packet: &[u8], mtu: usize) {
         let v4 = icmpv4::Header::Unreachable { code: icmpv4::Unreachable::FRAGMENTATION_NEEDED, mtu: mtu as u16 };
         let v6 = icmpv6::Header::PacketTooBig { mtu: mtu as u32 };
-        let said = self.pools[0].alloc_copy(&from_router(&lost, v4, v6)).unwrap();
+        let said = self.pools[0].alloc_copy(&from_router(packet, v4, v6)).unwrap();
         self.stacks[0].receive(Sga::from(said).into(), self.now);
         self.settle();
     }
@@ -111,6 +116,87 @@ fn a_path_becomes_narrow_in_a_handshake() {
             assert_eq!(wire.sizes(0, near).1, before, "nothing was too long");
         }
     }
+}
+
+/// RFC 5927 section 4.1, RFC 8899 section 4.6.1: whoever cannot see the segments of a connection makes them no shorter by what he says of a
+/// datagram, of which he has to know nothing but a port, and has nothing sent again.
+#[test]
+fn what_is_said_of_a_datagram_narrows_no_connection() {
+    for (any, to, mtu) in [("0.0.0.0:53", "10.0.0.2:80", 600), ("[::]:53", "[fd00::2]:80", 1280)] {
+        let mut wire = Wire::pair();
+        let (near, far, listener) = wire.connect(to);
+        let (socket, server) = (wire.udp(0, any), wire.udp(1, to));
+        wire.send(0, socket, &pattern(1300), to);
+        wire.settle();
+        wire.take(1, server);
+        let datagram =
+            wire.seen.iter().rfind(|(host, frame)| *host == 0 && frame.len() > 1300).unwrap().1[14..].to_vec();
+        // Nothing comes back, so that all of this is under way.
+        wire.fate = Box::new(|from, frame| (from == 0).then(|| frame.to_vec()));
+        let all = pattern(8_000);
+        wire.push(0, near, &all);
+        wire.settle();
+        wire.say_too_big(&datagram, mtu);
+        assert_eq!(wire.dropped(0, Reason::IcmpQuote), 0, "{any}: it is believed, of datagrams");
+        assert_eq!(wire.sizes(0, near).1, 0, "{any}: nothing is sent again");
+        wire.fate = Box::new(|_, frame| Some(frame.to_vec()));
+        wire.run(Duration::from_secs(3));
+        assert!(wire.pop_all(1, far) == all);
+
+        // Nor is one that begins now.
+        let called = wire.call(0, to);
+        wire.settle();
+        let answering = wire.accept(1, listener);
+        for (near, far) in [(near, far), (called, answering)] {
+            assert_eq!(wire.carry_much((0, near), (1, far)), 1500, "{any}");
+        }
+        wire.send(0, socket, &pattern(1300), to);
+        assert_eq!(wire.stacks[0].counters().fragmented, 1, "{any}");
+    }
+}
+
+/// RFC 6864 section 4.3: what routers may cut is told apart by its identification, and everything else goes whole.
+#[test]
+fn what_routers_may_cut_has_names_of_its_own() {
+    let mut wire = Wire::pair();
+    let (near, far, _) = wire.connect("10.0.0.2:80");
+    let (socket, server) = (wire.udp(0, "10.0.0.1:7"), wire.udp(1, "10.0.0.2:7"));
+    let names = |wire: &mut Wire| {
+        for _ in 0..5 {
+            wire.send(0, socket, &pattern(400), "10.0.0.2:7");
+            wire.push(0, near, &pattern(400));
+            wire.run(Duration::from_millis(100));
+            assert_eq!((wire.take(1, server).1, wire.pop_all(1, far)), (pattern(400), pattern(400)));
+        }
+        let of = |frame: &[u8]| (frame[23], frame[20] & 0x40 != 0, u16::from_be_bytes([frame[18], frame[19]]));
+        let sent = wire.seen.iter().filter(|(host, frame)| *host == 0 && frame.len() > 400);
+        let names: Vec<_> = sent.map(|(_, frame)| of(frame)).collect();
+        wire.seen.clear();
+        names
+    };
+    wire.seen.clear();
+    assert!(names(&mut wire).iter().all(|&(_, whole, name)| whole && name == 0));
+    // Below the shortest path that is believed, routers cut.
+    wire.send(0, socket, &pattern(400), "10.0.0.2:7");
+    wire.settle();
+    let datagram = wire.seen.last().unwrap().1[14..].to_vec();
+    wire.take(1, server);
+    wire.narrow(near, 552, false);
+    wire.fate = Box::new(|_, frame| Some(frame.to_vec()));
+    wire.run(Duration::from_secs(3));
+    wire.pop_all(1, far);
+    wire.say_too_big(&datagram, 300);
+    wire.push(0, near, &pattern(400));
+    wire.settle();
+    let segment = wire.seen.iter().rfind(|(host, frame)| *host == 0 && frame.len() > 400).unwrap().1[14..].to_vec();
+    assert_eq!(wire.pop_all(1, far), pattern(400));
+    assert_eq!(segment[6] & 0x40, 0x40, "what is said of datagrams is not said of segments");
+    wire.seen.clear();
+    let mut names = names(&mut wire);
+    names.retain(|&(protocol, ..)| protocol == 17);
+    assert!(names.len() == 5 && names.iter().all(|&(_, whole, _)| !whole), "{names:?}");
+    names.dedup();
+    assert_eq!(names.len(), 5);
 }
 
 /// Whether a frame has a SYN of TCP that acknowledges nothing.

@@ -401,6 +401,13 @@ impl Connection {
         }
     }
 
+    /// The link takes segments of so many bytes, without options, and no longer ones.
+    pub fn set_link(&mut self, mss: u16) {
+        if let Phase::Open(open) = &mut self.phase {
+            open.set_link(mss);
+        }
+    }
+
     /// ICMP says that the segment with this number was too long, and that so much would fit. The caller has made sure, by
     /// [`is_in_flight`](Self::is_in_flight), that it is about a segment of this connection.
     pub fn too_big(&mut self, seq: Seq, mss: u16, now: Time) {

@@ -90,6 +90,11 @@ impl Open {
         }
     }
 
+    /// The link takes no more than this any longer: nothing longer is tried. [`set_path`](Self::set_path) has heard of it before.
+    pub fn set_link(&mut self, mss: u16) {
+        self.mss.most = self.mss.most.min(mss).max(self.mss.now);
+    }
+
     /// The segment with this number was too long, and so much would fit. Of a probe that says nothing of the size that works (RFC
     /// 4821 section 7.6.2): an old router only guesses.
     pub fn too_big(&mut self, seq: Seq, mss: u16, now: Time) {

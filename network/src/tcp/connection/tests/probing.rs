@@ -221,6 +221,23 @@ fn a_router_answers_a_probe() {
     }
 }
 
+/// RFC 4861 section 6.3.4: a link that takes less than before is not tried with more.
+#[test]
+fn a_link_that_has_become_narrow_is_not_probed() {
+    for settings in ways() {
+        let (mut pair, _) = on_path(settings, 9000);
+        pair.call(CLIENT, |connection, now| {
+            connection.set_path(900, now);
+            connection.set_link(950);
+        });
+        pair.run_for(Duration::from_mins(10));
+        pair.trace.clear();
+        pair.push_all(CLIENT, &pattern(300_000), 60_000);
+        pair.run_for(5 * SECOND);
+        assert_eq!(pair.sent_by(CLIENT).map(|seen| seen.len).max(), Some(if settings.timestamps { 938 } else { 950 }));
+    }
+}
+
 /// The same of an old router, which only guesses: what works stays.
 #[test]
 fn a_guess_shrinks_nothing() {
