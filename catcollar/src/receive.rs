@@ -70,13 +70,28 @@ impl Socket {
         self.requests += 1;
     }
 
+    /// The request that waits for the peer to go was cancelled by a close that was undone, and a receive was made meanwhile that counts on it.
+    #[cold]
+    fn watch_again(&mut self, handle: Handle, ring: &mut Ring) {
+        let receiving = &self.receiving;
+        let goes_on = receiving.request.is_some() && !receiving.canceled && receiving.end.is_none();
+        if goes_on
+            && self.closing.is_open()
+            && let Some(on) = self.target()
+        {
+            self.receiving.hangup = Some(ring.await_hangup(on, handle));
+            self.requests += 1;
+        }
+    }
+
     /// A request has ended as its socket did. True: it did not, and another has to follow.
     fn failed(&mut self, result: i32) -> bool {
         let error = errno(result, "recv");
         match error.errno() {
             Errno::CANCELED | Errno::AGAIN | Errno::INTR => return true,
-            _ if !self.is_stream() => {
-                // What came of an earlier datagram: the socket is as before.
+            // There was no memory to receive: nothing has happened to what waits.
+            _ if !self.is_stream() || error.errno() == Errno::NOMEM => {
+                // Or what came of an earlier datagram: the socket is as before.
                 self.receiving.failed = Some(error);
             }
             _ => self.broken(error),
@@ -210,6 +225,8 @@ impl Catcollar {
                 receiving.canceled = true;
                 self.ring.cancel(request);
             }
+        } else if errno(done.result, "poll").errno() == Errno::CANCELED {
+            socket.watch_again(done.handle, &mut self.ring);
         }
         self.ended(done.handle);
     }

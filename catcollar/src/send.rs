@@ -29,6 +29,16 @@ const AT_ONCE: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::DONTWAIT);
 
 const CUT: Error = Error::new(Errno::IO, "the kernel took a part only");
 
+/// Whether a failed send was the end of its stream, so that pops are told the same: the kernel says it once. `EPIPE` is about sending alone, and
+/// the others about this message.
+fn ends_the_stream(error: &Error) -> bool {
+    let of_the_message = matches!(
+        error.errno(),
+        Errno::PIPE | Errno::NOMEM | Errno::NOBUFS | Errno::MSGSIZE | Errno::INVAL | Errno::CANCELED
+    );
+    !of_the_message && *error != CUT
+}
+
 /// Whether a failure is that of a pop, for which there was no memory, and not of an earlier datagram.
 fn of_pops(error: &Error) -> bool {
     matches!(error.errno(), Errno::NOBUFS | Errno::NOMEM)
@@ -89,7 +99,7 @@ impl Catcollar {
                 Err(errno) => {
                     let error = Error::os(errno, "send");
                     // As of a send that the ring has done.
-                    socket.sending.failed = (error.errno() == Errno::CONNRESET).then_some(error);
+                    socket.sending.failed = Some(error).filter(ends_the_stream);
                     return Poll::Ready(Err(error));
                 }
             };
@@ -233,11 +243,13 @@ impl Catcollar {
     #[inline]
     fn finish_push(&mut self, handle: Handle, result: Result<()>) {
         let Ok(socket) = self.sockets.get(handle) else { return };
+        let stream = socket.is_stream();
         let sending = &mut socket.sending;
         sending.request = None;
         sending.state = if sending.state == Sent::Abandoned { Sent::Nothing } else { Sent::Done(result) };
         if let Err(error) = result
-            && error.errno() == Errno::CONNRESET
+            && stream
+            && ends_the_stream(&error)
         {
             sending.failed.get_or_insert(error);
         }

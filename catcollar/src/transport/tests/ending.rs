@@ -35,6 +35,34 @@ fn pushes_to_a_peer_that_has_gone_fail() {
     side.assert_no_buffers();
 }
 
+/// What broke a connection is said once by the kernel, here to a push: `ss -K` is one way to it that takes no time, a peer that has vanished
+/// another. A pop must not take the stream for one that is complete.
+#[test]
+fn what_broke_a_push_is_no_end() {
+    for by_ring in [false, true] {
+        let mut side = Side::new();
+        let (near, far) = side.pair();
+        let [own, peer] = [side.collar.local_address(near), side.collar.peer_address(near)].map(Result::unwrap);
+        let destroyed = std::process::Command::new("ss")
+            .args(["-K", "-t", "src", &own.ip().to_string(), "sport", "=", &own.port().to_string()])
+            .args(["dport", "=", &peer.port().to_string()])
+            .output()
+            .unwrap();
+        assert!(destroyed.status.success(), "{destroyed:?}");
+        let mut message = side.message(b"into nothing");
+        let pushed = finish(&mut side, |side| {
+            if by_ring { side.push_by_ring(near, &mut message) } else { side.push(near, &mut message) }
+        });
+        assert_eq!(pushed, Err(Errno::CONNABORTED), "by the ring: {by_ring}");
+        for _ in 0..2 {
+            assert_eq!(side.pop_some(near), Err(Errno::CONNABORTED), "by the ring: {by_ring}");
+            assert_eq!(side.push_all(near, b"again"), Err(Errno::CONNABORTED));
+        }
+        side.close(near);
+        side.close(far);
+    }
+}
+
 #[test]
 fn a_reset_is_no_end() {
     let mut side = Side::new();
@@ -128,6 +156,13 @@ fn a_close_that_is_pending_is_undone() {
     side.round(Duration::ZERO);
     assert!(side.collar.close(near).is_pending(), "a request is with the kernel");
     side.collar.canceled(near, Direction::Push);
+    // Both requests were cancelled, and are made again for whoever pops: a receive that stays does not see every end by itself.
+    assert!(side.pop(near).is_pending());
+    for _ in 0..4 {
+        side.round(Duration::ZERO);
+    }
+    let receiving = &side.collar.sockets.get(near).unwrap().receiving;
+    assert!(receiving.request.is_some() && receiving.hangup.is_some());
     assert_eq!(side.push_all(far, b"still there?"), Ok(()));
     assert_eq!(side.pop_some(near), Ok(b"still there?".to_vec()));
     assert_eq!(side.push_all(near, b"yes"), Ok(()));
