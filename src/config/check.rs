@@ -57,7 +57,7 @@ const fn rule(key: &'static str, shape: Shape, min: usize, max: usize, get: fn(&
 /// Pools and segments are laid out in cache lines.
 const LINE: usize = 64;
 
-const RULES: [Rule; 33] = [
+const RULES: [Rule; 35] = [
     rule("buffers.small_size", Shape::Lines, 256, 16 * KIB, |c| c.buffers.small_size),
     rule("buffers.small_count", Shape::Count, 16, 1 << 20, |c| c.buffers.small_count),
     rule("buffers.large_size", Shape::Lines, 4 * KIB, MIB, |c| c.buffers.large_size),
@@ -90,6 +90,8 @@ const RULES: [Rule; 33] = [
     rule("catnip.xdp.queues", Shape::Count, 1, 64, |c| c.catnip.xdp.queues.unwrap_or(1)),
     rule("catnip.dpdk.memory", Shape::Bytes, 64 * MIB, 64 * GIB, |c| c.catnip.dpdk.memory),
     rule("catnip.dpdk.queues", Shape::Count, 1, 64, |c| c.catnip.dpdk.queues),
+    rule("catnip.dpdk.burst", Shape::Count, 4, 32, |c| c.catnip.dpdk.burst),
+    rule("catnip.dpdk.prefetch", Shape::Count, 0, 8, |c| c.catnip.dpdk.prefetch),
     rule("catnip.dpdk.buffers", Shape::Count, 512, 1 << 22, |c| c.catnip.dpdk.buffers.unwrap_or(512)),
     rule("limits.queues", Shape::Count, 1, 1 << 20, |c| c.limits.queues),
     rule("limits.operations", Shape::Count, 1, 1 << 24, |c| c.limits.operations),

@@ -17,6 +17,10 @@ pub struct DpdkConfig {
     pub memory: usize,
     /// Queues in each direction: 1 to 64; no more than the port has. Default: 1.
     pub queues: usize,
+    /// Packets that the port is asked for at once: 4 to 32. Default: 32.
+    pub burst: usize,
+    /// How many packets ahead a received one is fetched into the cache: 0, which is not at all, to 8. Default: 1.
+    pub prefetch: usize,
     /// Packet buffers to receive into: 512 to 4,194,304; `None`: enough for the descriptors and the LibOs' buffers. Default: `None`.
     pub buffers: Option<usize>,
     /// Whether payloads are attached to packets instead of copied, where the driver allows it. Default: true.
@@ -32,6 +36,8 @@ impl Default for DpdkConfig {
             eal: Vec::new(),
             memory: 256 * MIB,
             queues: 1,
+            burst: 32,
+            prefetch: 1,
             buffers: None,
             attach: true,
             interrupts: true,
@@ -51,6 +57,8 @@ impl DpdkConfig {
             queues: self.queues as u16,
             receive: u16::try_from(common.receive_frames).unwrap_or(u16::MAX),
             transmit: u16::try_from(common.transmit_frames).unwrap_or(u16::MAX),
+            burst: self.burst as u16,
+            prefetch: self.prefetch as u16,
             buffers: self.buffers.map(|count| count as u32),
             attach: self.attach,
             interrupts: self.interrupts,

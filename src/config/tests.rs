@@ -64,7 +64,7 @@ catnip:
   transmit_frames: 17
   promiscuous: on
   xdp: { mode: generic, zero_copy: off, queues: 3, busy_poll: 20us }
-  dpdk: { port: 'net_null0,size=64', eal: ['-v'], memory: 64 MiB, queues: 2, buffers: 4096, attach: off, interrupts: off }
+  dpdk: { port: 'net_null0,size=64', eal: ['-v'], memory: 64 MiB, queues: 2, burst: 8, prefetch: 0, buffers: 4096, attach: off, interrupts: off }
   tcp:
     retries: 9
     profile: datacenter
@@ -230,6 +230,8 @@ fn every_key_arrives_in_its_field() {
                 eal: vec!["-v".to_owned()],
                 memory: 64 << 20,
                 queues: 2,
+                burst: 8,
+                prefetch: 0,
                 buffers: Some(4096),
                 attach: false,
                 interrupts: false,
@@ -298,7 +300,16 @@ fn a_port_of_dpdk_needs_a_name_and_a_build_that_has_it() {
     let wanted = if cfg!(feature = "catnip-dpdk") { "`catnip.dpdk.port` is missing" } else { "has no DPDK" };
     assert!(message.contains(wanted), "{message}");
     // What is written there is checked in any case.
-    for wrong in ["memory: 1 MiB", "queues: 0", "buffers: 100", "attach: maybe", "interrupts: 3"] {
+    for wrong in [
+        "memory: 1 MiB",
+        "queues: 0",
+        "burst: 3",
+        "burst: 33",
+        "prefetch: 9",
+        "buffers: 100",
+        "attach: maybe",
+        "interrupts: 3",
+    ] {
         let text = format!("catnip:\n  dpdk:\n    {wrong}\n");
         assert!(Config::from_yaml("given", &text).is_err(), "{wrong}");
     }

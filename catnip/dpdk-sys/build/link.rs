@@ -19,7 +19,7 @@ const FUNCTIONS: &str = "margay_.*|rte_eal_(init|cleanup)|rte_dev_(probe|remove|
     rte_thread_(un)?register|rte_log_set_global_level|rte_strerror|rte_version|rte_mempool_(free|avail_count|in_use_count)|\
     rte_pktmbuf_(pool_create|free_bulk)|rte_ring_(create|free)|\
     rte_eth_dev_(info_get|configure|start|stop|close|set_mtu|get_mtu|adjust_nb_rx_tx_desc|get_port_by_name|get_name_by_port|\
-    set_mc_addr_list|default_mac_addr_set|rx_intr_enable|rx_intr_disable|rx_intr_ctl_q|rx_intr_ctl_q_get_fd)|\
+    set_mc_addr_list|default_mac_addr_set|socket_id|rx_intr_enable|rx_intr_disable|rx_intr_ctl_q|rx_intr_ctl_q_get_fd)|\
     rte_eth_(rx|tx)_queue_setup|rte_eth_macaddr_get|rte_eth_promiscuous_enable|rte_eth_allmulticast_enable|\
     rte_eth_link_get_nowait|rte_eth_stats_get|rte_eth_xstats_(get|get_names)|rte_eth_find_next";
 

@@ -42,16 +42,21 @@ void margay_look(struct rte_mbuf *mbuf, struct margay_segment *out)
 	out->sums = sums(mbuf->ol_flags);
 }
 
-uint16_t margay_receive(uint16_t port, uint16_t queue, struct margay_segment *out, uint16_t count)
+uint16_t margay_receive(uint16_t port, uint16_t queue, struct margay_segment *out, uint16_t count, uint16_t ahead)
 {
 	struct rte_mbuf *mbufs[64];
 	uint16_t came, i;
 
 	came = rte_eth_rx_burst(port, queue, mbufs, count < RTE_DIM(mbufs) ? count : RTE_DIM(mbufs));
+	/* The first is looked at now. */
+	for (i = 1; i < ahead && i < came; i++)
+		rte_prefetch0(mbufs[i]);
 	for (i = 0; i < came; i++) {
-		if (i + 1 < came)
-			rte_prefetch0(mbufs[i + 1]);
-		rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], void *));
+		if (ahead != 0) {
+			if (i + ahead < came)
+				rte_prefetch0(mbufs[i + ahead]);
+			rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], void *));
+		}
 		margay_look(mbufs[i], &out[i]);
 	}
 	return came;

@@ -93,8 +93,9 @@ struct margay_loan {
 
 int margay_errno(void);
 
-/* Up to `count` packets; `out` says what they are. */
-uint16_t margay_receive(uint16_t port, uint16_t queue, struct margay_segment *out, uint16_t count);
+/* Up to `count` packets; `out` says what they are. What is looked at of each is fetched into the cache `ahead` packets earlier, and the
+ * front of its data with it; 0: nothing is. */
+uint16_t margay_receive(uint16_t port, uint16_t queue, struct margay_segment *out, uint16_t count, uint16_t ahead);
 /* What a segment is. */
 void margay_look(struct rte_mbuf *mbuf, struct margay_segment *out);
 /* Frees one segment, whatever hangs on it. */

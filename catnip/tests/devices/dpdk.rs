@@ -56,6 +56,28 @@ fn a_ring_gives_back_what_it_is_given() {
     assert!(extended.iter().all(|&(_, value)| value > 0), "{extended:?}");
 }
 
+/// However few packets the port is asked for at once, and however far ahead they are fetched, all come, and a look fills its burst.
+#[test]
+fn bursts_and_prefetches_of_any_length_give_the_same() {
+    for (number, (burst, prefetch)) in [(4, 0), (5, 1), (7, 8), (32, 3), (32, 8)].into_iter().enumerate() {
+        let settings = Settings { burst, prefetch, ..small(&format!("net_ring_burst{number}")) };
+        let mut port = Dpdk::open(&settings, &pools()).unwrap();
+        carry(&mut random(0x5eed_0006), &mut port, None, 3_000);
+        let counters = port.counters();
+        assert_eq!(
+            (counters.sent, counters.received, counters.receive_drops),
+            (3_000, 3_000, 0),
+            "{burst}, {prefetch}"
+        );
+
+        let settings = Settings { burst, prefetch, ..small(&format!("net_null_burst{number}")) };
+        let mut port = Dpdk::open(&settings, &pools()).unwrap();
+        let mut full = Burst::new();
+        port.rx(&mut full).unwrap();
+        assert_eq!(full.len(), BURST_FRAMES_MAX, "{burst}, {prefetch}");
+    }
+}
+
 /// A payload that the driver has keeps its memory, whoever else drops it, and is not written to.
 #[test]
 fn an_attached_payload_is_kept_until_the_driver_is_done() {

@@ -151,12 +151,14 @@ fn network(config: &CatnipConfig) -> String {
 
 /// The section of ports of DPDK, below that of the network stack.
 fn ports(dpdk: &DpdkConfig) -> String {
-    let DpdkConfig { port, eal, memory, queues, buffers, attach, interrupts } = dpdk;
+    let DpdkConfig { port, eal, memory, queues, burst, prefetch, buffers, attach, interrupts } = dpdk;
     let lines = [
         ("port", port.as_ref().map_or_else(String::new, |port| format!("{port:?}"))),
         ("eal", format!("[{}]", eal.iter().map(|one| format!("{one:?}")).collect::<Vec<_>>().join(", "))),
         ("memory", size(*memory)),
         ("queues", queues.to_string()),
+        ("burst", burst.to_string()),
+        ("prefetch", prefetch.to_string()),
         ("buffers", buffers.map_or_else(|| "auto".to_owned(), |count| count.to_string())),
         ("attach", if *attach { "on" } else { "off" }.to_owned()),
         ("interrupts", if *interrupts { "on" } else { "off" }.to_owned()),
@@ -273,7 +275,7 @@ mod tests {
         config.catnap.zero_copy = Some(1 << 20);
         config.catcollar.sqpoll = Some(Duration::from_millis(7));
         let text = "catnip: { device: tap, interface: t0, path: /a, peer: /b, mac: '02:00:00:00:00:01', mtu: 9000, \
-                    dpdk: { port: 'net_null0,size=64', eal: ['-v', 'a b'], memory: 64 MiB, queues: 2, buffers: 4096, attach: off, interrupts: off }, \
+                    dpdk: { port: 'net_null0,size=64', eal: ['-v', 'a b'], memory: 64 MiB, queues: 2, burst: 8, prefetch: 0, buffers: 4096, attach: off, interrupts: off }, \
                     xdp: { mode: native, zero_copy: off, queues: 5, busy_poll: 9us }, \
                     addresses: [10.0.0.1/24, 'fd00::1/64'], routes: [default via 10.0.0.2 metric 3], \
                     neighbours: ['10.0.0.2 02:00:00:00:00:02'], vlan: 7, dhcp: on, slaac: on, detect_duplicates: on, \

@@ -77,6 +77,10 @@ pub struct Settings {
     pub receive: u16,
     /// Descriptors of a transmit queue.
     pub transmit: u16,
+    /// Packets that the port is asked for at once: 4 to 32. Drivers that work on several at a time give nothing to whoever asks for less.
+    pub burst: u16,
+    /// How many packets ahead a received one is fetched into the cache: 0 (not at all) to 8.
+    pub prefetch: u16,
     /// Packet buffers to receive into; `None`: what the descriptors and the LibOs' small buffers are, together.
     pub buffers: Option<u32>,
     /// Whether payloads are attached instead of copied, where the driver allows it.
@@ -106,6 +110,8 @@ impl Settings {
             queues: 1,
             receive: 1024,
             transmit: 256,
+            burst: 32,
+            prefetch: 1,
             buffers: None,
             attach: true,
             interrupts: true,

@@ -26,8 +26,14 @@ pub fn pools() -> u32 {
     POOLS.load(Ordering::Relaxed)
 }
 
-/// Memory of whatever socket there is: `SOCKET_ID_ANY`.
-const ANY_SOCKET: c_int = -1;
+/// A NUMA node, as DPDK counts them (it calls them sockets).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Node(pub c_int);
+
+impl Node {
+    /// Whichever has memory: `SOCKET_ID_ANY`.
+    pub const ANY: Self = Self(-1);
+}
 
 /// A name that nothing else has.
 pub fn name(kind: &str) -> CString {
@@ -55,14 +61,16 @@ pub struct Packets {
 }
 
 impl Packets {
-    /// A pool of `count` buffers with `segment` bytes of data each, 0 for none.
+    /// A pool of `count` buffers with `segment` bytes of data each, 0 for none, in the memory of a node, or of another one if that has too little.
     ///
     /// # Errors
     /// `ENOMEM` DPDK has too little memory.
-    pub fn new(kind: &str, count: u32, segment: u32) -> Result<Self> {
-        let name: &CStr = &name(kind);
-        // SAFETY: a string that it copies, and numbers.
-        Self::made(unsafe { rte_pktmbuf_pool_create(name.as_ptr(), count, CACHE, 0, room(segment), ANY_SOCKET) })
+    pub fn new(kind: &str, count: u32, segment: u32, node: Node) -> Result<Self> {
+        Self::made(node, |Node(node)| {
+            let name: &CStr = &name(kind);
+            // SAFETY: a string that it copies, and numbers.
+            unsafe { rte_pktmbuf_pool_create(name.as_ptr(), count, CACHE, 0, room(segment), node) }
+        })
     }
 
     /// The same, whose buffers lie side by side in memory. Without huge pages DPDK keeps each from crossing into another page, and
@@ -71,14 +79,27 @@ impl Packets {
     ///
     /// # Errors
     /// `ENOMEM` DPDK has too little memory.
-    pub fn dense(kind: &str, count: u32, segment: u32) -> Result<Self> {
-        let name: &CStr = &name(kind);
-        // SAFETY: a string that it copies, and numbers.
-        Self::made(unsafe { margay_dense_pool(name.as_ptr(), count, CACHE, room(segment), ANY_SOCKET) })
+    pub fn dense(kind: &str, count: u32, segment: u32, node: Node) -> Result<Self> {
+        Self::made(node, |Node(node)| {
+            let name: &CStr = &name(kind);
+            // SAFETY: a string that it copies, and numbers.
+            unsafe { margay_dense_pool(name.as_ptr(), count, CACHE, room(segment), node) }
+        })
     }
 
-    fn made(pool: *mut rte_mempool) -> Result<Self> {
-        let pool = NonNull::new(pool).ok_or_else(|| {
+    fn made(node: Node, make: impl Fn(Node) -> *mut rte_mempool) -> Result<Self> {
+        let mut pool = NonNull::new(make(node));
+        if pool.is_none() && node != Node::ANY {
+            // Without huge pages, and with those of another node alone, DPDK has none there: farther memory is better than none.
+            pool = NonNull::new(make(Node::ANY));
+            if pool.is_some() {
+                log::warn!(
+                    "DPDK has too little memory on NUMA node {}, where the port is: its packet buffers are elsewhere",
+                    node.0
+                );
+            }
+        }
+        let pool = pool.ok_or_else(|| {
             last_error("rte_pktmbuf_pool_create: DPDK has too little memory: more huge pages, more catnip.dpdk.memory, or fewer buffers")
         })?;
         POOLS.fetch_add(1, Ordering::Relaxed);
@@ -117,6 +138,26 @@ impl Drop for Packets {
             POOLS.fetch_sub(1, Ordering::Relaxed);
         } else {
             log::warn!("{} packet buffers of DPDK are still out: their pool stays", self.in_use());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Settings, eal};
+    use super::*;
+    use dpdk_sys::margay_free;
+
+    #[test]
+    fn a_node_without_memory_is_made_up_for() {
+        eal::start(&Settings::new("")).unwrap();
+        for pool in [Packets::new("far", 512, 2048, Node(1000)), Packets::dense("far", 512, 2048, Node(1000))] {
+            let pool = pool.unwrap();
+            let packet = pool.take().unwrap();
+            assert_eq!(pool.in_use(), 1);
+            // SAFETY: taken above, and not used.
+            unsafe { margay_free(packet.as_ptr()) };
+            assert_eq!(pool.in_use(), 0);
         }
     }
 }

@@ -8,7 +8,7 @@ use super::leftovers::Leftovers;
 use super::limits::{
     AF_XDP_FILLED, LAST_FRAMES, LINK_LOOKS, LINK_PAUSE, LOOK_LONGEST, LOOK_SHORTEST, START_PAUSE, START_TRIES,
 };
-use super::packets::Packets;
+use super::packets::{Node, Packets};
 use super::plan::Plan;
 use super::turns::Turn;
 use core::ffi::{CStr, c_int};
@@ -17,9 +17,10 @@ use core::time::Duration;
 use dpdk_sys::{
     MARGAY_PORTS_MAX, margay_device, rte_dev_dma_map, rte_dev_dma_unmap, rte_dev_probe, rte_dev_remove,
     rte_eth_allmulticast_enable, rte_eth_dev_close, rte_eth_dev_default_mac_addr_set, rte_eth_dev_get_port_by_name,
-    rte_eth_dev_info, rte_eth_dev_info_get, rte_eth_dev_start, rte_eth_dev_stop, rte_eth_find_next, rte_eth_link,
-    rte_eth_link_get_nowait, rte_eth_macaddr_get, rte_eth_promiscuous_enable, rte_eth_rx_queue_setup, rte_eth_stats,
-    rte_eth_stats_get, rte_eth_tx_queue_setup, rte_ether_addr, rte_extmem_register, rte_extmem_unregister,
+    rte_eth_dev_info, rte_eth_dev_info_get, rte_eth_dev_socket_id, rte_eth_dev_start, rte_eth_dev_stop,
+    rte_eth_find_next, rte_eth_link, rte_eth_link_get_nowait, rte_eth_macaddr_get, rte_eth_promiscuous_enable,
+    rte_eth_rx_queue_setup, rte_eth_stats, rte_eth_stats_get, rte_eth_tx_queue_setup, rte_ether_addr,
+    rte_extmem_register, rte_extmem_unregister,
 };
 use network::wire::MacAddress;
 use runtime::buf::Pools;
@@ -227,15 +228,32 @@ impl Port {
         Ok(())
     }
 
+    /// The NUMA node to which it is attached.
+    pub fn node(&self) -> Node {
+        // SAFETY: a number.
+        Node(unsafe { rte_eth_dev_socket_id(self.id) }.max(Node::ANY.0))
+    }
+
+    /// Does something in the memory of the port's node, or of another one if that has too little.
+    fn near(&self, set: impl Fn(Node) -> c_int) -> c_int {
+        let said = set(self.node());
+        if said == -Os::NOMEM.raw_os_error() { set(Node::ANY) } else { said }
+    }
+
     /// Makes the queues, and says how many can receive.
     fn make_queues(&self, plan: &Plan, packets: &Packets, receiving: &mut u16) -> Result<()> {
         for queue in 0..plan.queues {
-            // SAFETY: the pool outlives the port's queues: it is freed when all its buffers are back, and stays for good if not.
-            let said = unsafe { rte_eth_rx_queue_setup(self.id, queue, plan.receive, 0, null(), packets.raw()) };
+            let said = self.near(|Node(node)| {
+                let node = node.cast_unsigned();
+                // SAFETY: the pool outlives the port's queues: it is freed when all its buffers are back, and stays for good if not.
+                unsafe { rte_eth_rx_queue_setup(self.id, queue, plan.receive, node, null(), packets.raw()) }
+            });
             check(said, "rte_eth_rx_queue_setup: a receive queue of this many descriptors")?;
             *receiving = queue + 1;
-            // SAFETY: numbers; the port's own defaults.
-            let said = unsafe { rte_eth_tx_queue_setup(self.id, queue, plan.transmit, 0, null()) };
+            let said = self.near(|Node(node)| {
+                // SAFETY: numbers; the port's own defaults.
+                unsafe { rte_eth_tx_queue_setup(self.id, queue, plan.transmit, node.cast_unsigned(), null()) }
+            });
             check(said, "rte_eth_tx_queue_setup: a transmit queue of this many descriptors")?;
         }
         Ok(())

@@ -46,6 +46,9 @@ pub struct Receiver {
     packets: Rc<Packets>,
     lent: Pool,
     turn: Turn,
+    /// Packets that the port is asked for at once, and how many ahead each is fetched.
+    burst: u16,
+    prefetch: u16,
     /// Packet buffers that views may hold.
     lendable: u32,
     pools: Pools,
@@ -69,7 +72,7 @@ impl Receiver {
         // A second port's own are in the peer's queues as well, where packets are handed on as they are (net_ring).
         let count = settings.buffers.unwrap_or(descriptors + small).max(descriptors + BURST_FRAMES_MAX as u32);
         let make = if port.shares_its_pool() { Packets::dense } else { Packets::new };
-        let packets = Rc::new(make("receive", count, plan.segment)?);
+        let packets = Rc::new(make("receive", count, plan.segment, port.node())?);
         let views = pools.stats()[0].view_capacity;
         let lent = Pool::lent_whole(Box::new(Back(Rc::clone(&packets))), count.saturating_add(views))?;
         Ok(Self {
@@ -79,6 +82,8 @@ impl Receiver {
             packets,
             lent,
             turn: port.turn().clone(),
+            burst: settings.burst.clamp(1, BURST_FRAMES_MAX as u16),
+            prefetch: settings.prefetch,
             lendable: count - descriptors,
             pools,
             found: Box::new([margay_segment::default(); BURST_FRAMES_MAX]),
@@ -116,11 +121,11 @@ impl Receiver {
             return;
         };
         for _ in 0..self.queues {
-            // SAFETY: the port is this LibOs' own, the queue one of its, and there is room for as many.
+            // SAFETY: the port is this LibOs' own, the queue one of its, and there is room for as many: a burst is no longer than `found`.
             let came =
-                unsafe { margay_receive(self.port, self.queue, self.found.as_mut_ptr(), BURST_FRAMES_MAX as u16) };
+                unsafe { margay_receive(self.port, self.queue, self.found.as_mut_ptr(), self.burst, self.prefetch) };
             self.end = usize::from(came).min(BURST_FRAMES_MAX);
-            self.more = self.queues > 1 || self.end == BURST_FRAMES_MAX;
+            self.more = self.queues > 1 || came >= self.burst;
             if self.queues > 1 {
                 self.queue = (self.queue + 1) % self.queues;
             }

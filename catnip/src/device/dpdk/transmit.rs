@@ -69,9 +69,9 @@ impl Transmitter {
     /// `ENOMEM`.
     pub fn new(port: &Port, plan: &Plan) -> Result<Self> {
         let count = u32::from(plan.transmit) + SPARE + WAITING_MAX as u32 * SGA_SEGMENTS_MAX as u32 / 4;
-        let packets = Packets::new("transmit", count, plan.segment)?;
+        let packets = Packets::new("transmit", count, plan.segment, port.node())?;
         let attached = if plan.attach {
-            Some((Packets::new("attached", LOANS_MAX + SPARE, 0)?, Loans::new(LOANS_MAX)?))
+            Some((Packets::new("attached", LOANS_MAX + SPARE, 0, port.node())?, Loans::new(LOANS_MAX)?))
         } else {
             None
         };
