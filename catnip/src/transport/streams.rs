@@ -198,7 +198,7 @@ impl Catnip {
                 self.stack().stream_keep(id);
             }
             // Of a push, what has gone is the beginning.
-            Doing::Nothing | Doing::Listening => {}
+            Doing::Nothing | Doing::Listening => self.stack().stream_forget_push(id),
         }
         self.flush();
     }

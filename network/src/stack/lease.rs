@@ -73,14 +73,14 @@ impl Stack {
                 Action::Bound(lease) => {
                     let detect = self.detect_duplicates;
                     // One that cannot be a host's, or a full table: the server's business, or the configuration's.
-                    if self.add_network(lease.prefix, detect, Lifetimes::FOREVER, now).is_ok() {
+                    if self.learn_network(lease.prefix, detect, now).is_ok() {
                         self.take_routes(lease);
                     }
                 }
                 Action::Renewed(lease) => {
                     self.drop_routes();
                     let _ = self.addresses.add(lease.prefix, false, Lifetimes::FOREVER, now);
-                    let _ = self.routes.add(link_route(lease.prefix));
+                    let _ = self.routes.learn(link_route(lease.prefix));
                     self.take_routes(lease);
                 }
                 Action::Lost(lease) => {
@@ -94,7 +94,7 @@ impl Stack {
     fn take_routes(&mut self, lease: Lease) {
         for route in &lease.routes {
             // One that makes no sense, or finds no room, is left out.
-            let _ = self.routes.add(*route);
+            let _ = self.routes.learn(*route);
         }
         // One that is smaller than what any host is to take is no sign of a server that knows its link.
         let mtu = lease.mtu.filter(|mtu| *mtu >= PATH_MTU_MIN_V4).unwrap_or(self.mtu);
@@ -106,10 +106,10 @@ impl Stack {
     fn drop_routes(&mut self) {
         let Some(lease) = self.leased.take() else { return };
         for route in &lease.routes {
-            self.routes.remove(route.prefix, route.hop);
+            self.routes.forget(route.prefix, route.hop);
         }
         let route = link_route(lease.prefix);
-        self.routes.remove(route.prefix, route.hop);
+        self.routes.forget(route.prefix, route.hop);
         self.set_link_v4(self.mtu);
         self.epoch = self.epoch.wrapping_add(1);
     }

@@ -39,7 +39,7 @@ impl Stack {
         Ok(())
     }
 
-    /// Adds an address whose whole prefix is on the link.
+    /// Adds an address of the configuration whose whole prefix is on the link.
     ///
     /// # Errors
     /// As [`add_address`](Self::add_address).
@@ -51,6 +51,18 @@ impl Stack {
             if !before {
                 self.routes.remove(route.prefix, route.hop);
             }
+        })
+    }
+
+    /// The same of an address that a server has given.
+    ///
+    /// # Errors
+    /// As [`add_address`](Self::add_address).
+    pub(super) fn learn_network(&mut self, prefix: Prefix, detect: bool, now: Time) -> Result<()> {
+        let route = link_route(prefix);
+        self.routes.learn(route)?;
+        self.add_address(prefix, detect, Lifetimes::FOREVER, now).inspect_err(|_| {
+            self.routes.forget(route.prefix, route.hop);
         })
     }
 

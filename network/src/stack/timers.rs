@@ -191,11 +191,11 @@ impl Stack {
                 routers::Action::Solicit => self.ask_routers(now),
                 routers::Action::Route(route) => {
                     // A table that is full has better routes.
-                    let _ = self.routes.add(route);
+                    let _ = self.routes.learn(route);
                     self.epoch = self.epoch.wrapping_add(1);
                 }
                 routers::Action::Unroute(prefix, hop) => {
-                    self.routes.remove(prefix, hop);
+                    self.routes.forget(prefix, hop);
                     self.epoch = self.epoch.wrapping_add(1);
                 }
                 routers::Action::Address(prefix, lifetimes) => {
@@ -206,7 +206,7 @@ impl Stack {
                         self.epoch = self.epoch.wrapping_add(1);
                     } else {
                         if Prefix::LINK_LOCAL.contains(prefix.address()) {
-                            let _ = self.routes.add(link_route(prefix));
+                            let _ = self.routes.learn(link_route(prefix));
                         }
                         // SLAAC's addresses are always looked for (RFC 4862 section 5.4); a full table takes no more.
                         let _ = self.add_address(prefix, true, lifetimes, now);

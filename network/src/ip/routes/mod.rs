@@ -56,6 +56,8 @@ struct Entry {
     network: u128,
     mask: u128,
     route: Route,
+    /// Somebody on the network has said so.
+    learned: bool,
 }
 
 /// The routing table of one stack, for both families.
@@ -87,6 +89,29 @@ impl Routes {
     /// `EINVAL` if the gateway is of the other family, or unspecified, multicast, broadcast or loopback; `EMFILE`
     /// beyond [`ROUTES_MAX`].
     pub fn add(&mut self, route: Route) -> Result<()> {
+        self.insert(route, false)
+    }
+
+    /// The same of a route that routers or servers announce, which leaves one of the configuration as it is.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub fn learn(&mut self, route: Route) -> Result<()> {
+        if self.is_configured(route.prefix, route.hop) { Ok(()) } else { self.insert(route, true) }
+    }
+
+    /// Takes such a route out, and says whether there was one.
+    pub fn forget(&mut self, prefix: Prefix, hop: Hop) -> bool {
+        !self.is_configured(prefix, hop) && self.remove(prefix, hop)
+    }
+
+    fn is_configured(&self, prefix: Prefix, hop: Hop) -> bool {
+        let prefix = prefix.network();
+        let mut table = self.v4.iter().chain(&self.v6);
+        table.any(|entry| !entry.learned && (entry.route.prefix, entry.route.hop) == (prefix, hop))
+    }
+
+    fn insert(&mut self, route: Route, learned: bool) -> Result<()> {
         let prefix = route.prefix.network();
         if let Hop::Gateway(gateway) = route.hop {
             if gateway.is_ipv4() != prefix.address().is_ipv4() {
@@ -105,6 +130,7 @@ impl Routes {
             network: high_bits(prefix.address()),
             mask: high_mask(prefix.length()),
             route: Route { prefix, ..route },
+            learned,
         };
         let table = self.family(prefix.address());
         let order = |route: &Route| (Reverse(route.prefix.length()), route.metric);

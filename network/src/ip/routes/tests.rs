@@ -191,6 +191,33 @@ fn naive(routes: &[Route], to: IpAddr) -> Option<Hop> {
     best.map(|route| route.hop)
 }
 
+/// What anybody on the link can say neither changes nor takes away what the configuration says.
+#[test]
+fn what_is_learned_leaves_what_is_configured() {
+    for (to, length, gateway) in [("2001:db8::", 64, "fe80::1"), ("10.1.0.0", 16, "10.0.0.1")] {
+        let prefix = Prefix::new(address(to), length).unwrap();
+        for hop in [Hop::OnLink, Hop::Gateway(address(gateway))] {
+            let mut table = Routes::new();
+            let (own, said) = (Route { prefix, hop, metric: 0 }, Route { prefix, hop, metric: 1024 });
+            table.add(own).unwrap();
+            table.learn(said).unwrap();
+            assert!(!table.forget(prefix, hop));
+            assert_eq!(table.iter().copied().collect::<Vec<_>>(), [own]);
+            assert!(table.remove(prefix, hop));
+
+            table.learn(said).unwrap();
+            table.learn(Route { metric: 7, ..said }).unwrap();
+            assert_eq!(table.iter().map(|route| route.metric).collect::<Vec<_>>(), [7]);
+            assert!(table.forget(prefix, hop) && table.is_empty());
+
+            table.learn(said).unwrap();
+            table.add(own).unwrap();
+            assert!(!table.forget(prefix, hop));
+            assert_eq!(table.iter().copied().collect::<Vec<_>>(), [own], "what is configured later counts, too");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -105,6 +105,13 @@ impl Stack {
         self.settle(index, now);
     }
 
+    /// Calls a push off: what stands in the queue is sent all the same, and nobody waits for it.
+    pub fn stream_forget_push(&mut self, id: StreamId) {
+        if let Some(open) = self.streams.get(id).ok().and_then(|stream| stream.open()) {
+            open.connection.forget_push();
+        }
+    }
+
     /// Calls a connect off: the socket is as it was before it. Without effect on one that does not connect.
     pub fn stream_give_up(&mut self, id: StreamId, now: Time) {
         self.streams.now = now;

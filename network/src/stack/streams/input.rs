@@ -82,6 +82,7 @@ impl Stack {
     pub(super) fn receive_at(&mut self, index: u32, mut segment: Incoming, now: Time) {
         let super::Streams { slab, challenges, held, row, take_max, hold_max, .. } = &mut self.streams;
         let held = &(*held + row.buffers as usize);
+        let mut refused = false;
         let Some(Kind::Open(open)) = slab.at_mut(index).map(|stream| &mut stream.kind) else { return };
         if held >= take_max
             && !segment.payload.has_no_segment()
@@ -90,14 +91,18 @@ impl Stack {
                 || open.connection.is_early(segment.seq))
             && !open.connection.is_missing(segment.seq)
         {
-            // As if its payload had been lost on the way; what it acknowledges counts.
+            // As if its payload had been lost on the way; what it acknowledges counts. But its sender hears that somebody is here: of who does not
+            // answer what probes a closed window, he thinks that he has gone (RFC 9293 section 3.8.6.1).
+            refused = true;
             segment.payload = Sga::new();
             segment.flags = Flags(segment.flags.0 & !(Flags::FIN | Flags::PSH).0);
             self.counters.drop(Reason::ReceiveFull);
         }
         let buffers = segment.payload.segments() as u32;
         let verdict = open.connection.receive(&mut segment, &mut Env { challenges }, now);
-        if verdict == Verdict::Fine && open.connection.is_in_order() {
+        if refused && verdict == Verdict::Fine {
+            open.connection.answer();
+        } else if verdict == Verdict::Fine && open.connection.is_in_order() {
             return self.settle_later(index, buffers, now);
         }
         match verdict {

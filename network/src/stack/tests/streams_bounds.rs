@@ -189,6 +189,39 @@ fn gaps_of_many_peers() {
     assert_eq!(hand.pools.stats()[0].in_use, 0);
 }
 
+/// RFC 9293 section 3.8.6.1: while others hold what there is, what probes a connection whose window is closed is not taken, but answered; and so is
+/// what comes into an open window. Whoever hears nothing gives up.
+#[test]
+fn probes_are_answered_however_much_is_held() {
+    const PEERS: u16 = 40;
+    let mut hand = Hand::new();
+    let listener = hand.listen(1000);
+    let mut peers = Vec::new();
+    for port in 0..PEERS {
+        let iss = hand.open(2000 + port, 100);
+        done(hand.stack.stream_accept(listener, hand.now));
+        peers.push((2000 + port, iss.wrapping_add(1), 101));
+    }
+    let full = [7; 1400];
+    for _ in 0..200 {
+        for (port, ack, seq) in &mut peers {
+            hand.send(&header(*port, 80, Flags::ACK, *seq, *ack), &full);
+            *seq += 1400;
+        }
+        if hand.stack.counters().dropped(Reason::ReceiveFull) > 0 {
+            break;
+        }
+    }
+    assert!(hand.stack.counters().dropped(Reason::ReceiveFull) > 0);
+    hand.run(Duration::from_secs(1));
+    for &(port, ack, seq) in &peers {
+        let probed = hand.send(&header(port, 80, Flags::ACK, seq - 1400, ack), b"x");
+        assert_eq!(probed.len(), 1, "port {port}: {probed:?}");
+        assert!(probed[0].flags.contains(Flags::ACK) && !probed[0].flags.contains(Flags::RST));
+        assert!(probed[0].acknowledgment.wrapping_sub(101) <= seq - 101, "port {port}");
+    }
+}
+
 /// RFC 9293 section 3.8.6: no window promises more than there are buffers for, however large the receive buffer is said to be.
 #[test]
 fn a_window_promises_what_the_pools_hold() {

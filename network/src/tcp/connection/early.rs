@@ -55,6 +55,11 @@ impl Early {
         true
     }
 
+    /// Nobody waits for the message any more.
+    pub const fn forget_push(&mut self) {
+        self.is_whole = false;
+    }
+
     /// The data, as the SYN carries them. None without a view of them: then they go behind the handshake.
     pub fn view(&mut self) -> Sga {
         let data = self.data.view().unwrap_or_default();

@@ -52,7 +52,7 @@ use crate::tcp::settings::Settings;
 use crate::tcp::time_wait::TimeWait;
 use crate::udp::Readiness;
 use crate::wire::tcp::Flags;
-use open::Open;
+use open::{Due, Open};
 use opening::Opening;
 
 pub use crate::tcp::receive::{initial_window as first_window, window_scale};
@@ -398,6 +398,25 @@ impl Connection {
         match &mut self.phase {
             Phase::Open(open) => open.set_path(mss, now),
             Phase::Opening(opening) => opening.set_path(mss),
+        }
+    }
+
+    /// The peer is to hear what is expected of it, without a further reason.
+    pub fn answer(&mut self) {
+        if let Phase::Open(open) = &mut self.phase {
+            open.due.set(Due::ANSWER);
+        }
+    }
+
+    /// Whoever waits for what was pushed does so no longer: a push that is done later is another one.
+    pub fn forget_push(&mut self) {
+        match &mut self.phase {
+            Phase::Open(open) => {
+                if let Some(completions) = &mut open.completions {
+                    completions.forget();
+                }
+            }
+            Phase::Opening(opening) => opening.forget_push(),
         }
     }
 

@@ -181,6 +181,13 @@ impl Opening {
         self.early.as_ref().map_or(0, |early| early.data.segments())
     }
 
+    /// Nobody waits for the message that goes with the SYN any more.
+    pub fn forget_push(&mut self) {
+        if let Some(early) = &mut self.early {
+            early.forget_push();
+        }
+    }
+
     /// What push and pop have to wait for.
     pub fn not_yet(&self) -> Poll<Result<()>> {
         match self.state {

@@ -263,11 +263,11 @@ impl Board {
         }
     }
 
-    /// The place of a record as an index into the deque; the first if it was taken.
+    /// The place of a record as an index into the deque; the first if it was taken, however long ago.
     #[inline]
     fn index(&self, place: u32) -> usize {
-        let index = place.wrapping_sub(self.taken);
-        if index.cast_signed() < 0 { 0 } else { index as usize }
+        let index = place.wrapping_sub(self.taken) as usize;
+        if index > self.records.len() { 0 } else { index }
     }
 
     #[inline]

@@ -40,7 +40,13 @@ impl Recovery {
             && self.tlp.is_off()
             && self.duplicates.is_none()
             && !self.is_guarded
-            && !self.una.is_before(self.recover)
+            && !self.recovers()
+    }
+
+    /// Whether what was under way when `recover` was set still is. A connection without a loss does not touch that, and after 2 GiB it would seem to
+    /// lie ahead.
+    fn recovers(&self) -> bool {
+        self.una.is_before(self.recover) && !self.next.is_before(self.recover)
     }
 
     /// What left last, in one segment, was a probe.

@@ -38,6 +38,11 @@ impl Completions {
         true
     }
 
+    /// Nobody waits any more: the push was called off, and there is one at a time.
+    pub fn forget(&mut self) {
+        self.ends = VecDeque::new();
+    }
+
     /// Whether somebody waits.
     #[inline]
     pub fn is_awaited(&self) -> bool {

@@ -179,6 +179,28 @@ fn completions() {
     }
 }
 
+/// A push that was called off is nobody's: the next is done when its own last byte is, not that one's.
+#[test]
+fn completions_behind_a_push_that_was_called_off() {
+    let mut pair = Pair::connected(Settings { completion: Completion::Acked, ..Settings::default() });
+    pair.wire = Box::new(|_| Fate::Drop);
+    let mut first: Sga = pair.pools.alloc_copy(b"first").unwrap().into();
+    assert!(pair.call(CLIENT, |connection, now| connection.push(&mut first, now)).is_pending());
+    pair.call(CLIENT, |connection, _| connection.forget_push());
+    pair.wire = Box::new(|_| Fate::Deliver);
+    pair.run_for(SECOND);
+    assert_eq!(pair.received[SERVER], b"first", "what stood in the queue is sent");
+    pair.wire = Box::new(|_| Fate::Drop);
+    let mut second: Sga = pair.pools.alloc_copy(b"second").unwrap().into();
+    for _ in 0..2 {
+        assert!(pair.call(CLIENT, |connection, now| connection.push(&mut second, now)).is_pending());
+    }
+    pair.wire = Box::new(|_| Fate::Deliver);
+    pair.run_for(5 * SECOND);
+    assert!(pair.call(CLIENT, |connection, now| connection.push(&mut second, now)).is_ready());
+    assert_eq!(pair.received[SERVER], b"firstsecond");
+}
+
 /// A full buffer lets pushes wait, and wakes them when there is room.
 #[test]
 fn a_full_send_buffer() {

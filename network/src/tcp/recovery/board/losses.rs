@@ -236,3 +236,20 @@ impl Board {
         self.copies = Some(Box::new(kept));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tcp::seq::Seq;
+
+    /// Places are counted round: one of which nothing was heard for 2 GiB of segments looks like one to come.
+    #[test]
+    fn a_place_of_long_ago_is_the_first() {
+        let mut board = Board::new(Seq(0));
+        for taken in [0, 1, 1 << 31, (1 << 31) + 1, 3 << 30, u32::MAX] {
+            board.taken = taken;
+            assert_eq!(board.index(0), 0, "{taken}");
+            assert_eq!(board.index(board.place(0)), 0);
+        }
+    }
+}

@@ -4,6 +4,7 @@
 use super::hand::{ALL, Hand, MSS, nothing, settings};
 use crate::limits::{TCP_RECORDS_KEPT, TCP_RECORDS_MAX};
 use crate::tcp::recovery::{Acknowledgment, Expired, Features, Recovery, State};
+use crate::tcp::seq::Seq;
 use crate::tcp::settings::Settings;
 use crate::wire::tcp::SackBlock;
 
@@ -25,6 +26,20 @@ fn an_idle_connection_gives_memory_back() {
         hand.recovery.acknowledged(&Acknowledgment { ack, ..nothing() }, now);
         assert_eq!(hand.deadline(), None);
     }
+}
+
+/// A connection that has lost nothing for 2 GiB may be probed for longer segments, as any that has lost nothing.
+#[test]
+fn what_was_recovered_long_ago_is_no_bound() {
+    let mut hand = Hand::new();
+    hand.at(0).send(4);
+    assert!(hand.recovery.may_probe());
+    for ago in [1_u32, 1000, 1 << 31, (1 << 31) + 5000, 3 << 30] {
+        hand.recovery.recover = Seq(hand.recovery.una().0.wrapping_sub(ago));
+        assert!(hand.recovery.may_probe(), "{ago}");
+    }
+    hand.recovery.recover = hand.recovery.next();
+    assert!(!hand.recovery.may_probe());
 }
 
 /// As many records as are allowed: then nothing more is let out, however short the segments are and large the window is.
