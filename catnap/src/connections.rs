@@ -7,7 +7,7 @@ use core::task::Poll;
 use kernel::{Connecting, Socket};
 use runtime::limits::ACCEPT_PAUSE;
 use runtime::op::Direction;
-use runtime::socket::Kind;
+use runtime::socket::{Domain, Kind};
 use runtime::transport::Handle;
 use runtime::{Errno, Result};
 
@@ -28,7 +28,8 @@ impl Entry {
     /// Forgets what was known of a connection that did not come about.
     pub fn start_over(&mut self) {
         self.ready = [true; 2];
-        (self.hung, self.large, self.end, self.failed, self.skip) = (false, false, End::Open, None, 0);
+        (self.leaves, self.large, self.end, self.failed, self.skip) =
+            (self.socket.domain() == Domain::Unix, false, End::Open, None, 0);
         self.pauses = 0;
     }
 

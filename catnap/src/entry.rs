@@ -5,6 +5,7 @@ use crate::zero_copy::Flights;
 use kernel::{Draining, Socket};
 use runtime::Error;
 use runtime::op::Direction;
+use runtime::socket::Domain;
 use runtime::time::Time;
 use runtime::transport::QueueId;
 
@@ -52,8 +53,9 @@ pub struct Entry {
     pub parked: [bool; 2],
     /// It is in the list of those that have news.
     pub listed: bool,
-    /// The kernel has announced an end or an error, which makes no further edge.
-    pub hung: bool,
+    /// A receive that comes back short may leave something behind, of which no further edge tells: an end or an error that was announced, what
+    /// follows an urgent byte (`tcp(7)`), and on Unix streams what follows a message with descriptors (`unix(7)`).
+    pub leaves: bool,
     /// The epoll set has it.
     pub watched: bool,
     /// What came last filled more than a small buffer.
@@ -87,7 +89,7 @@ impl Entry {
             ready: [true; 2],
             parked: [false; 2],
             listed: false,
-            hung: false,
+            leaves: socket.domain() == Domain::Unix,
             watched: false,
             large: false,
             end: End::Open,

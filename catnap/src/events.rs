@@ -156,7 +156,7 @@ impl Entry {
         if flags.contains(EventFlags::OUT) && self.pauses == 0 {
             self.set_ready(Direction::Push, true);
         }
-        if flags.intersects(EventFlags::HUP | EventFlags::RDHUP | EventFlags::ERR) {
+        if flags.intersects(EventFlags::HUP | EventFlags::RDHUP | EventFlags::ERR | EventFlags::PRI) {
             self.note_end(flags);
         }
     }
@@ -164,7 +164,7 @@ impl Entry {
     #[cold]
     fn note_end(&mut self, flags: EventFlags) {
         // Of an error queue alone no end is to be expected.
-        self.hung |= flags.intersects(EventFlags::HUP | EventFlags::RDHUP);
+        self.leaves |= flags.intersects(EventFlags::HUP | EventFlags::RDHUP | EventFlags::PRI);
         self.ready = [true; 2];
     }
 }

@@ -23,7 +23,8 @@ const REACTOR: u64 = u64::MAX;
 const SLEEP_MAX: Duration = Duration::from_secs(1 << 20);
 
 /// What a socket is watched for, always.
-const INTEREST: EventFlags = EventFlags::IN.union(EventFlags::OUT).union(EventFlags::RDHUP).union(EventFlags::ET);
+const INTEREST: EventFlags =
+    EventFlags::IN.union(EventFlags::PRI).union(EventFlags::OUT).union(EventFlags::RDHUP).union(EventFlags::ET);
 
 /// Which of the two sets watches the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -124,7 +124,7 @@ impl Entry {
             Ok((0, _)) => Poll::Ready(Err(END)),
             Ok((len, _)) => {
                 shared.typical = (shared.typical * 7 + len) / 8;
-                if len < room && !self.hung {
+                if len < room && !self.leaves {
                     self.set_ready(Direction::Pop, false);
                 }
                 Poll::Ready(Ok(len))

@@ -337,3 +337,18 @@ fn long_messages_take_turns() {
         assert!(round < 10 || most <= 2, "{most} at once in round {round}");
     }
 }
+
+/// `tcp(7)`: a receive ends in front of an urgent byte, and nothing tells of what is behind it.
+#[test]
+fn what_follows_an_urgent_byte_is_popped() {
+    let mut side = Side::new();
+    let (handle, mut peer) = with_std(&mut side);
+    assert!(side.pop(handle).is_pending());
+    peer.write_all(b"abc").unwrap();
+    rustix::net::send(&peer, b"!", rustix::net::SendFlags::OOB).unwrap();
+    peer.write_all(b"def").unwrap();
+    side.catnap.collect(Some(Duration::ZERO));
+    assert_eq!(side.pop(handle), Poll::Ready(Ok(b"abc".to_vec())));
+    assert_eq!(side.pop(handle), Poll::Ready(Ok(b"def".to_vec())));
+    assert!(side.pop(handle).is_pending());
+}

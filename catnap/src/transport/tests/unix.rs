@@ -201,6 +201,31 @@ fn it_lingers() {
     assert!(rounds >= 10);
 }
 
+/// `unix(7)`: a receive ends behind bytes that came with descriptors, and nothing tells of what is behind them.
+#[test]
+fn what_follows_descriptors_is_popped() {
+    use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+    let directory = tempfile::tempdir().unwrap();
+    let name = path(&directory, "rights");
+    let mut side = Side::new();
+    let listener = socket(&mut side, Kind::Stream, &name);
+    side.catnap.listen(listener, 4).unwrap();
+    let mut peer = UnixStream::connect(directory.path().join("rights")).unwrap();
+    let far = side.accepted(listener);
+    assert!(side.pop(far).is_pending());
+    let file = std::fs::File::open(directory.path()).unwrap();
+    let own = [std::os::fd::AsFd::as_fd(&file)];
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut with = SendAncillaryBuffer::new(&mut space);
+    assert!(with.push(SendAncillaryMessage::ScmRights(&own)));
+    sendmsg(&peer, &[std::io::IoSlice::new(b"abc")], &mut with, SendFlags::empty()).unwrap();
+    peer.write_all(b"def").unwrap();
+    side.catnap.collect(Some(Duration::ZERO));
+    assert_eq!(side.pop(far), Poll::Ready(Ok(b"abc".to_vec())));
+    assert_eq!(side.pop(far), Poll::Ready(Ok(b"def".to_vec())));
+    assert!(side.pop(far).is_pending());
+}
+
 /// What has come and was not popped does not turn the end into a reset.
 #[test]
 fn closed_with_bytes_that_nobody_pops() {
