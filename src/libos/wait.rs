@@ -146,7 +146,8 @@ impl LibOs {
         self.ops.freshen(qt)
     }
 
-    /// The completion of one operation if it has finished; looks once.
+    /// The completion of one operation if it has finished; looks once. It counts as a wait: a [`wake`](crate::Handle::wake) that has come ends with
+    /// it, and `None` may mean that.
     ///
     /// # Errors
     /// `EINVAL` the token is not pending.

@@ -130,10 +130,17 @@ impl Packet {
         let bytes = buffer.as_mut().and_then(Buf::get_mut).and_then(|bytes| bytes.get_mut(lead..));
         let (mut header, room) = ([0; HEADER], bytes.unwrap_or_default());
         let flags = RecvFlags::TRUNC | RecvFlags::DONTWAIT;
-        let came = retry_on_intr(|| {
-            let mut parts = [IoSliceMut::new(&mut header), IoSliceMut::new(&mut *room)];
-            recvmsg(&self.socket, &mut parts, &mut RecvAncillaryBuffer::default(), flags)
-        });
+        let mut take = || {
+            retry_on_intr(|| {
+                let mut parts = [IoSliceMut::new(&mut header), IoSliceMut::new(&mut *room)];
+                recvmsg(&self.socket, &mut parts, &mut RecvAncillaryBuffer::default(), flags)
+            })
+        };
+        let came = match take() {
+            // The link went down meanwhile, which is told once, in place of the frame.
+            Err(Os::NETDOWN) => take(),
+            came => came,
+        };
         // Of one that did not fit, the length is told all the same.
         let whole = came.is_ok_and(|came| came.bytes == HEADER + len) && room.len() == len;
         let mut buffer = buffer.filter(|_| whole)?;

@@ -46,6 +46,10 @@ use umem::Umem;
 const SHARED_FRAMES: usize = 256;
 /// Nobody's address: a packet socket with it is given what is for groups alone.
 const NOBODY: [u8; 6] = [0; 6];
+const TOO_FEW: Error = Error::new(
+    Errno::INVAL,
+    "an eighth of the small buffers does not do for all queues: more buffers.small_count, or fewer catnip.xdp.queues",
+);
 
 /// Where in the driver the program runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -146,6 +150,9 @@ impl Xdp {
         let (receive, transmit) = (ring(settings.receive), ring(settings.transmit));
         let [small, _] = pools.slotted();
         let share = small.capacity() / XDP_FILL_SHARE / count as u32;
+        if share == 0 {
+            return Err(TOO_FEW);
+        }
         let mut umem = Umem::new(small.clone(), 2 * transmit)?;
 
         // The packet socket is first: from its opening on, nothing that is for us is lost.
@@ -159,6 +166,9 @@ impl Xdp {
         let first = Unbound::new(receive, transmit)?;
         first.register(&umem)?;
         let way = first.bind(interface, 0, ways(settings.zero_copy && umem.is_aligned()))?;
+        if way.zero_copy {
+            umem.linger();
+        }
         let (sockets, addresses) = (Sockets::new(count as u32)?, Addresses::new(&ours.addresses)?);
         let (first, out) = first.open(share, settings.busy_poll)?;
         let mut queues = vec![first];
@@ -382,14 +392,5 @@ impl Device for Xdp {
 
     fn disarm(&mut self) {
         self.shared.disarm();
-    }
-}
-
-impl Drop for Xdp {
-    fn drop(&mut self) {
-        // A driver that writes to our memory itself may do so for a moment after the socket is closed.
-        if self.way.zero_copy {
-            self.umem.abandon();
-        }
     }
 }

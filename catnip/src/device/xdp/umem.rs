@@ -53,6 +53,8 @@ pub struct Umem {
     free: u32,
     /// How many are free.
     room: usize,
+    /// The kernel may still write to what it was given when this is dropped.
+    lingers: bool,
 }
 
 impl Umem {
@@ -82,6 +84,7 @@ impl Umem {
             blocks,
             free: if sending.is_empty() { NONE } else { 0 },
             room: sending.len(),
+            lingers: false,
             sending,
         })
     }
@@ -202,12 +205,24 @@ impl Umem {
         false
     }
 
-    /// Gives up what the kernel may still write to: nobody is given it any more.
-    pub fn abandon(&mut self) {
+    /// A driver writes to this memory itself, and may do so for a moment after the sockets are closed: what it was given then is nobody's any more.
+    pub fn linger(&mut self) {
+        self.lingers = true;
+    }
+
+    fn abandon(&mut self) {
         for block in &mut self.blocks {
             if let Some(buffer) = block.filling.take() {
                 core::mem::forget(buffer);
             }
+        }
+    }
+}
+
+impl Drop for Umem {
+    fn drop(&mut self) {
+        if self.lingers {
+            self.abandon();
         }
     }
 }
@@ -339,7 +354,7 @@ mod tests {
         let pool = Pool::heap(2048, 4, 128, 0).unwrap();
         let mut umem = Umem::new(pool.clone(), 8).unwrap();
         umem.lend_to_fill().unwrap();
-        umem.abandon();
+        umem.linger();
         drop(umem);
         assert_eq!(pool.available(), 3);
     }
