@@ -146,7 +146,7 @@ impl LibOs {
         self.ops.freshen(qt)
     }
 
-    /// The completion of one operation if it has finished; looks once. It counts as a wait: a [`wake`](crate::Handle::wake) that has come ends with
+    /// The completion of one operation if it has finished; looks once. It counts as a wait: a [`wake`](crate::WakeHandle::wake) that has come ends with
     /// it, and `None` may mean that.
     ///
     /// # Errors

@@ -98,6 +98,18 @@ impl Connection {
         Self { phase: Phase::Open(open) }
     }
 
+    /// Whoever waits for what was pushed does so no longer: a push that is done later is another one.
+    pub fn forget_push(&mut self) {
+        match &mut self.phase {
+            Phase::Open(open) => {
+                if let Some(completions) = &mut open.completions {
+                    completions.forget();
+                }
+            }
+            Phase::Opening(opening) => opening.forget_push(),
+        }
+    }
+
     /// The first SYN asks for a cookie, or shows this one and waits for data until the time next moves (RFC 7413 sections 4.2.1 and 4.2.2);
     /// `mss` is what the peer has said that it takes, 0 if it has not. To be called before anything is sent.
     pub fn call_early(&mut self, cookie: Cookie, mss: u16, now: Time) {

@@ -408,18 +408,6 @@ impl Connection {
         }
     }
 
-    /// Whoever waits for what was pushed does so no longer: a push that is done later is another one.
-    pub fn forget_push(&mut self) {
-        match &mut self.phase {
-            Phase::Open(open) => {
-                if let Some(completions) = &mut open.completions {
-                    completions.forget();
-                }
-            }
-            Phase::Opening(opening) => opening.forget_push(),
-        }
-    }
-
     /// The link takes segments of so many bytes, without options, and no longer ones.
     pub fn set_link(&mut self, mss: u16) {
         if let Phase::Open(open) = &mut self.phase {
