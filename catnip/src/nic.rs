@@ -116,12 +116,6 @@ impl Nic {
         self.device.arm()
     }
 
-    /// Whether a [`turn`](Self::turn) would take in frames, or send what waits for room: for who asks again and again, and less than a turn.
-    #[inline]
-    pub fn peek(&mut self) -> bool {
-        self.is_stuck() || (self.failed.is_none() && self.device.peek())
-    }
-
     /// The descriptor was readable: what has no frame is taken from it, so that it does not stay so.
     pub fn woken(&mut self) {
         self.device.disarm();

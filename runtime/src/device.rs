@@ -213,12 +213,6 @@ pub trait Device {
         false
     }
 
-    /// Whether [`rx`](Self::rx) would give something, or frames that [`tx`](Self::tx) took wait to be tried again: what a spin asks in place
-    /// of both. Where that is not told for less, it is always said.
-    fn peek(&mut self) -> bool {
-        true
-    }
-
     /// What it has counted.
     fn counters(&self) -> DeviceCounters;
 

@@ -104,11 +104,6 @@ impl Device for Counted {
         self.device.disarm();
     }
 
-    #[inline]
-    fn peek(&mut self) -> bool {
-        self.device.peek()
-    }
-
     fn slept_in_vain(&self) -> bool {
         self.device.slept_in_vain()
     }

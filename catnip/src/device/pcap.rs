@@ -226,11 +226,6 @@ impl Device for Pcap {
         self.device.disarm();
     }
 
-    #[inline]
-    fn peek(&mut self) -> bool {
-        self.device.peek()
-    }
-
     fn slept_in_vain(&self) -> bool {
         self.device.slept_in_vain()
     }

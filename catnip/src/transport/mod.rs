@@ -353,12 +353,11 @@ impl Transport for Catnip {
     fn spin(&mut self, handle: Handle, direction: Direction, looks: u32) -> bool {
         let peeks = self.nic.peeks();
         let rounds = if peeks { looks } else { (looks / LOOKS_PER_CALL).max(1) };
-        for round in 0..rounds {
+        for _ in 0..rounds {
             if self.table.get(handle).map_or(true, |entry| entry.ready[direction as usize]) {
                 return true;
             }
-            let due = if peeks { self.nic.has_news() } else { round == 0 || self.nic.peek() };
-            if due || self.more {
+            if !peeks || self.nic.has_news() || self.more {
                 self.look();
             }
             core::hint::spin_loop();

@@ -66,10 +66,6 @@ impl Device for Loop {
     fn slept_in_vain(&self) -> bool {
         self.frames.is_empty()
     }
-
-    fn peek(&mut self) -> bool {
-        !self.frames.is_empty()
-    }
 }
 
 fn milliseconds(milliseconds: u64) -> Time {
@@ -198,21 +194,6 @@ fn sleeps_pass_through() {
     burst.push(frame(&pools, &[0; 60])).unwrap();
     device.tx(&mut burst).unwrap();
     assert!(device.arm() && !device.slept_in_vain());
-}
-
-/// Whoever spins over a device that is wrapped learns what its device says; what keeps frames back itself is looked at each time.
-#[test]
-fn peeks_pass_through() {
-    let folder = tempfile::tempdir().unwrap();
-    let (pools, clock) = (pools(), Clock::default());
-    let pcap = Pcap::create(wire(3), &folder.path().join("frames.pcapng"), clock.clone()).unwrap();
-    let (mut device, _) = Counted::new(Box::new(pcap));
-    assert!(!device.peek());
-    let mut burst = Burst::new();
-    burst.push(frame(&pools, &[0; 60])).unwrap();
-    device.tx(&mut burst).unwrap();
-    assert!(device.peek());
-    assert!(Faults::new(wire(3), Settings::default(), clock, pools).peek());
 }
 
 /// What has passed stands in the file, in both directions, and nothing that is still here; tcpdump reads it.

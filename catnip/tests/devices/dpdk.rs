@@ -142,45 +142,6 @@ fn running_out_of_buffers_is_survived() {
     assert_eq!(tight.stats()[0].in_use, 0);
 }
 
-/// A spin looks at a port only where a peek says so: when something has come, when something waits to be sent, and after a sleep.
-#[test]
-fn a_peek_tells_what_is_to_do() {
-    let mut port = open("net_ring_peek0");
-    let pools = pools();
-    let one = || frame(&pools, &[7; 60]);
-    let (mut burst, mut incoming) = (Burst::new(), Burst::new());
-    assert!(!port.peek());
-    burst.push(one()).unwrap();
-    port.tx(&mut burst).unwrap();
-    assert!(port.peek() && port.peek(), "to peek takes nothing");
-    port.rx(&mut incoming).unwrap();
-    assert!(incoming.pop().is_some() && !port.peek());
-
-    assert!(!port.arm() && port.peek(), "asleep");
-    port.rx(&mut incoming).unwrap();
-    assert!(!port.peek(), "awake");
-
-    for _ in 0..LOOKS {
-        while !burst.is_full() {
-            burst.push(one()).unwrap();
-        }
-        port.tx(&mut burst).unwrap();
-        if port.is_sending() {
-            break;
-        }
-    }
-    // What the ring had room for comes, and then only what waits is left.
-    for _ in 0..LOOKS {
-        port.rx(&mut incoming).unwrap();
-        let came = incoming.len();
-        while incoming.pop().is_some() {}
-        if came == 0 {
-            break;
-        }
-    }
-    assert!(port.is_sending() && port.peek(), "what waits is to be tried again");
-}
-
 /// What the driver has no room for stays, in order, and goes once it has.
 #[test]
 fn a_full_ring_is_waited_for() {

@@ -183,11 +183,6 @@ impl Device for Dpdk {
         self.transmitter.waits()
     }
 
-    #[inline]
-    fn peek(&mut self) -> bool {
-        self.asleep || self.receiver.look() || self.transmitter.waits()
-    }
-
     fn counters(&self) -> DeviceCounters {
         let now = self.port.stats();
         let missed = |stats: &rte_eth_stats| stats.imissed + stats.ierrors + stats.rx_nombuf;
