@@ -5,10 +5,7 @@
 use crate::{NAP, Side, at, bytes};
 use catnip::device::dpdk;
 use catnip::{Settings, Wire};
-use core::net::SocketAddr;
 use core::task::Poll;
-use runtime::op::Direction;
-use runtime::socket::{Domain, Kind};
 use runtime::transport::{Handle, PopMode, Transport};
 use std::collections::HashMap;
 
@@ -38,29 +35,6 @@ fn counted(side: &mut Side) -> HashMap<String, u64> {
 }
 
 impl Side {
-    fn stream(&mut self, address: &SocketAddr) -> Handle {
-        self.next += 1;
-        let handle = self.catnip.socket(self.next, Domain::of(address), Kind::Stream).unwrap();
-        self.queues.insert(handle, self.next);
-        handle
-    }
-
-    /// A connection from here to there.
-    fn connects(&mut self, server: &mut Side, to: SocketAddr) -> (Handle, Handle) {
-        let listening = server.stream(&to);
-        server.catnip.bind(listening, to).unwrap();
-        server.catnip.listen(listening, 1).unwrap();
-        let client = self.stream(&to);
-        self.catnip.connect(client, to).unwrap();
-        self.until(client, Direction::Push, &mut [server], |catnip| catnip.connected(client)).unwrap();
-        server.next += 1;
-        let queue = server.next;
-        let accepted =
-            server.until(listening, Direction::Pop, &mut [self], |catnip| catnip.accept(listening, queue)).unwrap();
-        server.queues.insert(accepted, queue);
-        (client, accepted)
-    }
-
     /// Pushes so much, which comes out at the other end byte for byte.
     fn pours(&mut self, from: Handle, into: &mut Side, to: Handle, pushes: usize) {
         for number in 0..pushes {

@@ -121,6 +121,29 @@ impl Side {
         handle
     }
 
+    fn stream(&mut self, address: &SocketAddr) -> Handle {
+        self.next += 1;
+        let handle = self.catnip.socket(self.next, Domain::of(address), Kind::Stream).unwrap();
+        self.queues.insert(handle, self.next);
+        handle
+    }
+
+    /// A connection from here to there.
+    fn connects(&mut self, server: &mut Side, to: SocketAddr) -> (Handle, Handle) {
+        let listening = server.stream(&to);
+        server.catnip.bind(listening, to).unwrap();
+        server.catnip.listen(listening, 1).unwrap();
+        let client = self.stream(&to);
+        self.catnip.connect(client, to).unwrap();
+        self.until(client, Direction::Push, &mut [server], |catnip| catnip.connected(client)).unwrap();
+        server.next += 1;
+        let queue = server.next;
+        let accepted =
+            server.until(listening, Direction::Pop, &mut [self], |catnip| catnip.accept(listening, queue)).unwrap();
+        server.queues.insert(accepted, queue);
+        (client, accepted)
+    }
+
     fn bound(&mut self, address: &str) -> (Handle, SocketAddr) {
         let address = at(address);
         let handle = self.socket(Domain::of(&address));

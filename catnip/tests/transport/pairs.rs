@@ -3,6 +3,7 @@
 
 use crate::{NAP, ROUNDS, Side, at, bytes, end};
 use catnip::device::faults;
+use catnip::tcp::Completion;
 use core::num::NonZeroUsize;
 use core::task::Poll;
 use core::time::Duration;
@@ -329,4 +330,29 @@ fn the_last_datagrams_are_not_left_behind() {
             assert_eq!(one, Ok((own, bytes(100, number))));
         }
     });
+}
+
+/// Whoever calls a push off has nobody wait for it: the next is done when its own bytes are acknowledged, and not that one's.
+#[test]
+fn a_push_that_was_called_off_counts_for_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = end(folder.path(), "a", "b", &["10.0.0.1/24"]);
+    settings.tcp.completion = Completion::Acked;
+    let (mut near, mut far) = (Side::new(&settings), Side::new(&end(folder.path(), "b", "a", &["10.0.0.2/24"])));
+    let (client, server) = near.connects(&mut far, at("10.0.0.2:7"));
+    let mut first = near.message(b"first");
+    assert!(near.catnip.push(client, &mut first).is_pending());
+    near.catnip.canceled(client, Direction::Push);
+    let came =
+        far.until(server, Direction::Pop, &mut [&mut near], |catnip| catnip.pop(server, PopMode::Whole)).unwrap();
+    assert_eq!(came.to_vec(), b"first");
+
+    // Nobody works at the other end: nothing that is pushed now is acknowledged.
+    let mut second = near.message(b"second");
+    for _ in 0..100 {
+        assert!(near.catnip.push(client, &mut second).is_pending());
+        near.round(NAP);
+    }
+    near.take_wake(client, Direction::Push);
+    assert_eq!(near.until(client, Direction::Push, &mut [&mut far], |catnip| catnip.push(client, &mut second)), Ok(()));
 }

@@ -46,7 +46,7 @@ use runtime::{Errno, Error, Result};
 
 use crate::counters::Counters;
 use crate::dhcp::{Client, Lease};
-use crate::ip::addresses::{Address, Lifetimes};
+use crate::ip::addresses::Address;
 use crate::ip::fragment::Identifications;
 use crate::ip::path_mtu::PathMtus;
 use crate::ip::rate::Bucket;
@@ -181,7 +181,7 @@ impl Stack {
             counters: Counters::default(),
         };
         for prefix in config.addresses {
-            stack.add_network(prefix, config.detect_duplicates, Lifetimes::FOREVER, now)?;
+            stack.add_network(prefix, config.detect_duplicates, now)?;
         }
         stack.claims.iter_mut().for_each(Claim::keep);
         let identifiers = secret.derive("interface identifiers");
@@ -191,7 +191,7 @@ impl Stack {
             // Each interface has a link-local address (RFC 4291 section 2.8).
             if let Some(address) = stable_address(&identifiers, Prefix::LINK_LOCAL, 0) {
                 let prefix = Prefix::new(address.into(), Prefix::LINK_LOCAL.length())?;
-                stack.add_network(prefix, config.detect_duplicates, Lifetimes::FOREVER, now)?;
+                stack.add_network(prefix, config.detect_duplicates, now)?;
             }
         }
         for route in config.routes {

@@ -43,11 +43,11 @@ impl Stack {
     ///
     /// # Errors
     /// As [`add_address`](Self::add_address).
-    pub(super) fn add_network(&mut self, prefix: Prefix, detect: bool, lifetimes: Lifetimes, now: Time) -> Result<()> {
+    pub(super) fn add_network(&mut self, prefix: Prefix, detect: bool, now: Time) -> Result<()> {
         let route = link_route(prefix);
         let before = self.routes.iter().any(|here| *here == route);
         self.routes.add(route)?;
-        self.add_address(prefix, detect, lifetimes, now).inspect_err(|_| {
+        self.add_address(prefix, detect, Lifetimes::FOREVER, now).inspect_err(|_| {
             if !before {
                 self.routes.remove(route.prefix, route.hop);
             }

@@ -2,6 +2,7 @@
 //! Addresses that others give: a DHCP server and a router on the wire.
 
 use super::*;
+use crate::ip::Hop;
 use crate::ip::addresses::State;
 use crate::wire::dhcpv4::{Header, Kind, View};
 use crate::wire::ndp::{PrefixInformation, RouterAdvertisement};
@@ -122,6 +123,40 @@ fn a_server_says_the_mtu_of_ipv4() {
     wire.stacks[0].release_lease(wire.now);
     run(&mut wire, server, 1, false);
     assert_eq!(wire.stacks[0].path_mtus.get(ip("10.0.0.2"), wire.now).bytes, 1500);
+    assert_eq!(wire.stacks[0].stream_mtus.get(ip("10.0.0.2"), wire.now).bytes, 1500);
+}
+
+/// What the configuration says of a network stays, whoever announces the same and takes it back.
+#[test]
+fn what_others_say_takes_no_configured_route_away() {
+    let mut configs = vec![config(1), config(2)];
+    let own = |text: &str, gateway: Option<&str>| {
+        let hop = gateway.map_or(Hop::OnLink, |gateway| Hop::Gateway(ip(gateway)));
+        Route { prefix: text.parse::<Prefix>().unwrap().network(), hop, metric: 0 }
+    };
+    let routes = [
+        own("2001:db8:1::/64", None),
+        own("::/0", Some("fe80::9")),
+        own("10.0.0.0/24", None),
+        own("0.0.0.0/0", Some("10.0.0.2")),
+    ];
+    configs[0].addresses = ["2001:db8:1::10/64", "10.0.0.5/24"].map(|text| text.parse().unwrap()).into();
+    configs[0].routes = vec![routes[1], routes[3]];
+    (configs[0].slaac, configs[0].dhcp) = (true, true);
+    let mut wire = Wire::of(configs);
+    let server = wire.udp(1, "0.0.0.0:67");
+    wire.stacks[1].set(server, Setting::Broadcast(true)).unwrap();
+    let are_there = |wire: &Wire| routes.iter().all(|own| wire.stacks[0].routes().any(|here| here == own));
+    assert!(are_there(&wire));
+    advertise(&mut wire, 1800);
+    run(&mut wire, server, 5, false);
+    assert!(has_address(&wire) && are_there(&wire));
+    // The router resigns, its prefix ends, and so does the lease.
+    advertise(&mut wire, 0);
+    wire.stacks[0].release_lease(wire.now);
+    assert_eq!(run(&mut wire, server, 1, false).last(), Some(&Kind::Release));
+    wire.run(Duration::from_hours(3));
+    assert!(!has_address(&wire) && are_there(&wire));
 }
 
 /// Gives host 1 a router's advertisement of 2001:db8:1::/64.
