@@ -346,6 +346,15 @@ fn a_push_that_was_called_off_counts_for_no_other() {
     let came =
         far.until(server, Direction::Pop, &mut [&mut near], |catnip| catnip.pop(server, PopMode::Whole)).unwrap();
     assert_eq!(came.to_vec(), b"first");
+    for _ in 0..ROUNDS {
+        if near.catnip.tcp_info(client).unwrap().in_flight == 0 {
+            break;
+        }
+        far.round(NAP);
+        near.round(NAP);
+    }
+    assert_eq!(near.catnip.tcp_info(client).unwrap().in_flight, 0, "what was called off is acknowledged");
+    near.take_wake(client, Direction::Push);
 
     // Nobody works at the other end: nothing that is pushed now is acknowledged.
     let mut second = near.message(b"second");
