@@ -33,8 +33,8 @@ extern "C" {
 
 /**
  * Ends this thread's LibOs: closes its queues, drops its pending operations and takes all its memory back. Pointers into
- * messages, descriptors and tokens are invalid afterwards, and old ones stay so after another demi_init(). A thread that
- * ends does this by itself.
+ * messages, descriptors and tokens are invalid afterwards. Old pointers and tokens stay so after another demi_init(); so do
+ * old descriptors, as long as their few bits tell one LibOs from another. A thread that ends does this by itself.
  *
  * Returns 0.
  */
@@ -217,7 +217,7 @@ extern int margay_wake_handle_create(margay_wake_handle_t **handle_out);
  * that is there goes first. It is the only thing that makes a wait return EINTR. Any thread may call it, at any time and
  * also without demi_init(), and so may a signal handler. Several calls before that wait count once.
  *
- * Returns 0, or EINVAL for NULL.
+ * Returns 0, or EINVAL for NULL; margay_last_error() does not tell of that.
  */
 extern int margay_wake(const margay_wake_handle_t *handle);
 

@@ -8,11 +8,12 @@
 mod harness;
 
 use core::net::SocketAddr;
+use core::time::Duration;
 use harness::bytes::message;
 use harness::network::{ip, own, sysctl};
 use harness::{Context, done, pair};
 use margay::config::catnip::Wire;
-use margay::{Datagram, Domain, Kind, LibOs, Qd};
+use margay::{Config, Datagram, Domain, Errno, Kind, LibOs, Outcome, Qd, Qt};
 use std::process::Command;
 
 /// The kernel's host, and bytes of the longest request.
@@ -106,6 +107,73 @@ fn pop(libos: &mut LibOs, qd: Qd) -> Datagram {
 /// The port that is served on the first host, in each family.
 fn served(domain: Domain) -> SocketAddr {
     if domain == Domain::V4 { "10.13.0.1:77" } else { "[fd13::1]:77" }.parse().unwrap()
+}
+
+/// RFC 7413 section 4.2.2: to whom a cookie is known, what is pushed right behind the connect goes with the SYN.
+#[test]
+fn what_is_pushed_behind_a_connect_goes_with_the_syn() {
+    const EARLY: &[u8] = b"this need not wait for the handshake";
+    let folder = tempfile::tempdir().unwrap();
+    let frames = folder.path().join("frames.pcapng");
+    let host = |own: &str, other: &str, number: u8| {
+        let mut config = Config { libos: Some("catnip".to_owned()), ..Config::default() };
+        config.catmem.directory = Some(folder.path().join(own).with_extension("pipes"));
+        config.catnip.device = Wire::Socket;
+        config.catnip.path = Some(folder.path().join(own));
+        config.catnip.peer = Some(folder.path().join(other));
+        config.catnip.addresses = vec![format!("10.13.0.{number}/24").parse().unwrap()];
+        config.catnip.tcp.fast_open = true;
+        config.catnip.pcap = (number == 2).then(|| frames.clone());
+        LibOs::new(&config).unwrap()
+    };
+    let (mut server, mut client) = (host("near", "far", 1), host("far", "near", 2));
+    let both = |server: &mut LibOs, client: &mut LibOs, qt: Qt| {
+        for _ in 0..harness::LIMIT.map_or(0, |limit| limit.as_millis()) {
+            server.poll();
+            match client.wait(qt, Some(Duration::from_millis(1))) {
+                Ok(completion) => return completion,
+                Err(error) => assert_eq!(error.errno(), Errno::TIMEDOUT),
+            }
+        }
+        panic!("it does not end");
+    };
+    let listening = server.socket(Domain::V4, Kind::Stream).unwrap();
+    server.bind(listening, served(Domain::V4)).unwrap();
+    server.listen(listening, 4).unwrap();
+    // The first is given a cookie; of the others, one calls its push off, and only the waiting for it.
+    for round in 0..3 {
+        let qd = client.socket(Domain::V4, Kind::Stream).unwrap();
+        let connected = client.connect(qd, served(Domain::V4)).unwrap();
+        let pushed = client.push(qd, EARLY).unwrap();
+        let accepted = server.accept(listening).unwrap();
+        if round == 2 {
+            client.cancel(pushed).unwrap();
+        }
+        assert!(matches!(both(&mut server, &mut client, connected).outcome, Outcome::Connect));
+        let outcome = both(&mut server, &mut client, pushed).outcome;
+        assert_eq!(matches!(outcome, Outcome::Push), round != 2, "{outcome:?}");
+        let far = match both(&mut client, &mut server, accepted).outcome {
+            Outcome::Accept(far) => far,
+            other => panic!("{other:?}"),
+        };
+        let popped = server.pop(far, None).unwrap();
+        assert_eq!(both(&mut client, &mut server, popped).into_message().unwrap().to_vec(), EARLY);
+        let closed = client.close(qd).unwrap();
+        both(&mut server, &mut client, closed).ok().unwrap();
+        let closed = server.close(far).unwrap();
+        both(&mut client, &mut server, closed).ok().unwrap();
+    }
+    drop(client);
+    // Ethernet, IPv4 without options, TCP: its flags are the 14th byte.
+    let bytes = std::fs::read(&frames).unwrap();
+    let places = (0..bytes.len()).filter(|&at| bytes[at..].starts_with(EARLY));
+    let with_syn: Vec<bool> = places
+        .map(|at| {
+            let header = bytes[..at].windows(3).rposition(|three| three == [8, 0, 0x45]).expect("it is IPv4") + 2;
+            bytes[header + 20 + 13] & 2 != 0
+        })
+        .collect();
+    assert_eq!(with_syn, [false, true, true]);
 }
 
 #[test]

@@ -53,6 +53,7 @@ extern "C" {
  *   EEXIST    this thread already has a LibOs
  *   ENOENT    CONFIG_PATH names no file
  *   EPERM, ENOSYS    the back end is catcollar, and io_uring is forbidden or not there: name catnap or auto
+ *   EPERM, ENODEV    the back end is catnip or catpowder, and its device may not be opened, or is not there
  *   EMFILE, ENOMEM   the system is out of descriptors or memory, or of memory that may be locked for io_uring
  */
 extern int demi_init(_In_opt_ const struct demi_args *args);

@@ -273,6 +273,13 @@ pub trait Transport {
         Sga::new()
     }
 
+    /// A message that stands right behind a connect that goes on. What of it can go with the handshake (TCP Fast Open, RFC 7413) is taken from
+    /// it; what is left, though it be nothing, is for [`push`](Self::push) once the connect is done.
+    fn push_early(&mut self, _handle: Handle, _message: &mut Sga) {}
+
+    /// Nobody waits for the push of [`push_early`](Self::push_early) any more. What was taken goes all the same.
+    fn forget_early(&mut self, _handle: Handle) {}
+
     /// Ends the stream from this side, after all pushes before it.
     fn shutdown(&mut self, handle: Handle) -> Poll<Result<()>>;
 

@@ -80,6 +80,7 @@ fn text(errno: Errno) -> &'static CStr {
         Errno::FAULT => c"EFAULT: a pointer cannot be used",
         Errno::BUSY => c"EBUSY: it is in use, or a call was made from inside another one",
         Errno::EXIST => c"EEXIST: the name is taken, or it exists already",
+        Errno::NODEV => c"ENODEV: there is no such interface or device",
         Errno::NOTDIR => c"ENOTDIR: a part of the path is no directory",
         Errno::INVAL => c"EINVAL: an argument is null or out of its range, or the token is not pending",
         Errno::MFILE => c"EMFILE: a table of descriptors, operations or sets is full",
@@ -113,5 +114,25 @@ fn text(errno: Errno) -> &'static CStr {
         Errno::CANCELED => c"ECANCELED: the operation was cancelled",
         other if other.raw() == 0 => c"0: success",
         _ => c"an errno that Margay does not give",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::text;
+    use runtime::Errno;
+
+    /// Those that Margay gives have a name, and a text that begins with it.
+    #[test]
+    fn each_errno_has_its_text() {
+        // ERRNO(3): Linux's numbers end below this.
+        let mut texts = 0;
+        for errno in (1..200).map(Errno::from_raw).filter(|errno| errno.name() != "E?") {
+            let (name, text) = (errno.name(), text(errno).to_str().unwrap());
+            let named = text.split_once(':').map(|(named, _)| named);
+            assert!(named == Some(name), "{name}: {text}");
+            texts += 1;
+        }
+        assert!(texts > 40, "{texts}");
     }
 }

@@ -4,10 +4,10 @@
 use core::ffi::c_int;
 use std::os::fd::AsRawFd;
 
+use runtime::Errno;
 use runtime::reactor::WakeHandle;
-use runtime::{Errno, Error};
 
-use super::arguments::{Out, present};
+use super::arguments::Out;
 use super::state::{call, guarded};
 
 /// `margay_readiness_fd`: [`LibOs::readiness_fd`](crate::LibOs::readiness_fd).
@@ -67,17 +67,14 @@ pub unsafe extern "C" fn margay_wake_handle_create(handle_out: *mut *mut WakeHan
 /// `handle` is null or came from `margay_wake_handle_create` and was not destroyed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn margay_wake(handle: *const WakeHandle) -> c_int {
-    const FOREIGN: Error = Error::new(Errno::INVAL, "this is no wake handle");
-    guarded(|| {
-        present(handle)?;
-        if !handle.is_aligned() {
-            return Err(FOREIGN);
-        }
-        // Two atomic steps and at most one write(2), and no state of this thread: that is what lets a signal handler call.
-        // SAFETY: C promises a live handle; `WakeHandle` is `Sync`, so a shared reference may exist in many threads.
-        unsafe { &*handle }.wake();
-        Ok(())
-    })
+    // Not as other calls: to note an error may free memory, which a signal handler must not.
+    if handle.is_null() || !handle.is_aligned() {
+        return Errno::INVAL.raw();
+    }
+    // Two atomic steps and at most one write(2), and no state of this thread: that is what lets a signal handler call.
+    // SAFETY: C promises a live handle; `WakeHandle` is `Sync`, so a shared reference may exist in many threads.
+    unsafe { &*handle }.wake();
+    0
 }
 
 /// `margay_wake_handle_destroy`: drops the handle, from any thread.

@@ -186,11 +186,15 @@ impl LibOs {
             return Err(Error::new(Errno::ALREADY, "the operation has finished: wait for its token"));
         };
         let queue = self.queues.get_closing(qd)?;
-        if self.ops.cancel(qt, &mut queue.fifos[direction as usize], CANCELED)? {
+        let fifo = &mut queue.fifos[direction as usize];
+        let is_early = self.ops.is_behind_connect(qt, *fifo);
+        if self.ops.cancel(qt, fifo, CANCELED)? {
             self.backends.get(queue.backend).canceled(queue.handle, direction);
             queue.closing = false;
             // The operation behind it is the first now: it is tried at the next look.
             self.wakes.wake(qd.index() as u32, direction);
+        } else if is_early {
+            self.backends.get(queue.backend).forget_early(queue.handle);
         }
         Ok(())
     }

@@ -127,6 +127,8 @@ impl LibOs {
                 Poll::Ready(Err(error)) => return self.ops.finished(qd, Outcome::Failed(error)),
                 Poll::Pending => {}
             }
+        } else if self.ops.only_connects(queue.fifos[Direction::Push as usize]) {
+            backend.push_early(queue.handle, &mut message);
         }
         self.counted.pushed(len);
         self.ops.park(qd, Work::Push(message), &mut queue.fifos[Direction::Push as usize])

@@ -4,6 +4,13 @@
 use runtime::buf::Sga;
 use runtime::op::{Fifo, Outcome};
 use runtime::{Errno, Error, Qd, Result};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Number of the next table.
+static TABLES: AtomicU32 = AtomicU32::new(0);
+/// What is between the first generations of two tables, one made after the other: odd, so that each is another one before all were there.
+const FAR_APART: u32 = 1265;
 
 /// One queue.
 #[expect(
@@ -64,7 +71,13 @@ const _: () = assert!(size_of::<Slot>() == 32);
 /// The queues of one LibOs.
 pub struct Queues {
     slots: Vec<Slot>,
+    /// The one that came free last is taken first: it is still in the cache.
     free: Vec<u32>,
+    /// Those that had each of their descriptors once. They rest until nothing else is left, so that who has kept an old one longer than he
+    /// should gets an error.
+    worn: VecDeque<u32>,
+    /// Of each slot: 0 in a process with one LibOs, so that its descriptors are small numbers, as those of files are.
+    first_generation: u32,
     limit: usize,
     open: usize,
     /// Open queues by back end.
@@ -75,7 +88,15 @@ const STALE: Error = Error::new(Errno::BADF, "this queue descriptor is closed or
 
 impl Queues {
     pub fn new(limit: usize) -> Self {
-        Self { slots: Vec::new(), free: Vec::new(), limit: limit.min(Qd::SLOTS_MAX), open: 0, of_backend: Vec::new() }
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            worn: VecDeque::new(),
+            first_generation: TABLES.fetch_add(1, Ordering::Relaxed).wrapping_mul(FAR_APART),
+            limit: limit.min(Qd::SLOTS_MAX),
+            open: 0,
+            of_backend: Vec::new(),
+        }
     }
 
     /// The index that the next queue will have.
@@ -83,6 +104,7 @@ impl Queues {
         match self.free.last() {
             Some(&index) => Ok(index),
             None if self.slots.len() < self.limit => Ok(self.slots.len() as u32),
+            None if let Some(&index) = self.worn.front() => Ok(index),
             None => Err(Error::new(Errno::MFILE, "too many queues are open (limits.queues)")),
         }
     }
@@ -103,14 +125,16 @@ impl Queues {
         let backend = usize::from(backend);
         self.of_backend.resize(self.of_backend.len().max(backend + 1), 0);
         self.of_backend[backend] += 1;
-        if self.free.last() == Some(&index) {
-            self.free.pop();
-            let slot = &mut self.slots[index as usize];
+        if let Some(slot) = self.slots.get_mut(index as usize) {
+            if self.free.last() == Some(&index) {
+                self.free.pop();
+            } else {
+                self.worn.pop_front();
+            }
             slot.queue = queue;
             return slot.qd;
         }
-        // The first descriptor of a slot looks like a small number, as a file descriptor does.
-        let qd = Qd::new(index, 0);
+        let qd = Qd::new(index, self.first_generation);
         self.slots.push(Slot { qd, queue });
         qd
     }
@@ -152,7 +176,12 @@ impl Queues {
             let slot = &mut self.slots[qd.index()];
             slot.queue = None;
             slot.qd = slot.qd.next_generation();
-            self.free.push(qd.index() as u32);
+            let index = qd.index() as u32;
+            if slot.qd == Qd::new(index, self.first_generation) {
+                self.worn.push_back(index);
+            } else {
+                self.free.push(index);
+            }
             self.open -= 1;
         }
     }

@@ -56,6 +56,63 @@ fn errors_of_arguments() {
     assert_eq!(libos.wait(closed, LIMIT).unwrap_err().errno(), Errno::INVAL);
 }
 
+/// What another LibOs has given out, or one that has ended, is nothing here: no operation, no queue and no set.
+#[test]
+fn what_is_of_another_libos_is_stale() {
+    let (_before, mut ended, qd, _) = pair();
+    let qt = ended.pop(qd, None).unwrap();
+    drop(ended);
+    let (_directory, mut libos, made, opened) = pair();
+    let (_other, mut other, others_qd, _) = pair();
+    let others_qt = other.pop(others_qd, None).unwrap();
+    let pending = libos.pop(made, None).unwrap();
+    for stale in [qt, others_qt] {
+        assert_ne!(stale, pending);
+        assert_eq!(libos.cancel(stale).unwrap_err().errno(), Errno::INVAL);
+        assert_eq!(libos.wait(stale, LIMIT).unwrap_err().errno(), Errno::INVAL);
+    }
+    for stale in [qd, others_qd] {
+        assert_eq!(libos.close(stale).unwrap_err().errno(), Errno::BADF);
+    }
+    let (set, others_set) = (libos.wait_set(), other.wait_set());
+    libos.add_to_wait_set(&set, pending).unwrap();
+    assert_eq!(libos.wait_in_set(&others_set, LIMIT).unwrap_err().errno(), Errno::INVAL);
+    assert_eq!(libos.close_wait_set(others_set).unwrap_err().errno(), Errno::INVAL);
+    libos.push(opened, b"still there").unwrap();
+    assert_eq!(libos.wait_in_set(&set, LIMIT).unwrap().qt, pending);
+}
+
+/// A descriptor that was closed stays closed, however many come and go.
+#[test]
+fn a_closed_descriptor_names_nobody_elses_queue() {
+    let mut queues = super::queues::Queues::new(3);
+    let mut made = || {
+        let index = queues.reserve().unwrap();
+        let qd = queues.insert(index, 0, 0);
+        queues.remove(qd);
+        qd
+    };
+    let mut seen = std::collections::HashSet::new();
+    let first = made();
+    assert!(seen.insert(first));
+    for _ in 1..3 * 2048 {
+        assert!(seen.insert(made()), "a descriptor was given out twice");
+    }
+    // Each was there once: now it begins anew.
+    assert_eq!(made(), first);
+}
+
+/// The classes may be of one length, as the configuration says.
+#[test]
+fn large_buffers_may_be_as_small_as_small_ones() {
+    let directory = tempfile::tempdir().unwrap();
+    let yaml = "buffers: { small_size: 8 KiB, large_size: 8 KiB, small_count: 16, large_count: 16 }";
+    let mut config = Config::from_yaml("buffers.yaml", yaml).unwrap();
+    config.catmem.directory = Some(directory.path().into());
+    let mut libos = LibOs::new(&config).unwrap();
+    assert_eq!([8192, 8193].map(|len| libos.alloc(len).unwrap().len()), [8192, 8193]);
+}
+
 #[test]
 fn a_datagram_without_room_for_its_address_leaves_nothing_behind() {
     let receiver = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();

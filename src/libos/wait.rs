@@ -314,10 +314,11 @@ impl LibOs {
             self.served(1);
             return Ok(completion);
         }
-        if self.ops.set_len(set.0)? == 0 {
-            return Err(Error::new(Errno::INVAL, "the wait set is empty"));
-        }
-        self.wait_looking(timeout, |libos| libos.ops.take_from_set(set.0))
+        self.wait_looking(timeout, |libos| match libos.ops.take_from_set(set.0)? {
+            // A closure that runs meanwhile may have taken the last one.
+            None if libos.ops.set_len(set.0)? == 0 => Err(Error::new(Errno::INVAL, "the wait set is empty")),
+            found => Ok(found),
+        })
     }
 
     /// Closes a set. Tokens that are still in it can be waited for otherwise. See [`wait_set`](Self::wait_set).

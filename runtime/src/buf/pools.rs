@@ -53,11 +53,11 @@ impl Pools {
     /// Makes the pools. Their memory is touched when first used.
     ///
     /// # Errors
-    /// `EINVAL` if the large size is not above the small one, and what [`Pool::heap`] gives.
+    /// `EINVAL` if the large size is below the small one, and what [`Pool::heap`] gives.
     pub fn new(classes: &Classes) -> Result<Pools> {
         let &Classes { small_size, small_count, large_size, large_count, headroom, oversize_limit, views } = classes;
-        if large_size <= small_size {
-            return Err(Error::new(Errno::INVAL, "large buffers must be larger than small ones"));
+        if large_size < small_size {
+            return Err(Error::new(Errno::INVAL, "large buffers must not be smaller than small ones"));
         }
         Ok(Pools {
             small: Pool::heap(small_size, small_count, headroom, views)?,

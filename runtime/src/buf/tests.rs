@@ -482,7 +482,7 @@ fn classes_are_chosen_by_length() {
     drop(held);
     assert_eq!(&*pools.alloc_copy(&[9; 70]).unwrap(), [9; 70]);
     assert_eq!(pools.stats().map(|class| class.in_use), [0; 3]);
-    assert_eq!(errno(Pools::new(&Classes { large_size: 16, ..classes })), Some(Errno::INVAL));
+    assert_eq!(errno(Pools::new(&Classes { large_size: 8, ..classes })), Some(Errno::INVAL));
 }
 
 fn message(pool: &Pool, parts: &[&str]) -> Sga {

@@ -14,7 +14,7 @@ pub struct SetId {
     generation: u32,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Set {
     generation: u32,
     open: bool,
@@ -59,7 +59,8 @@ impl Ops {
         let index = if let Some(index) = self.sets.iter().position(|set| !set.open) {
             index
         } else {
-            self.sets.push(Set::default());
+            let generation = self.first_generation;
+            self.sets.push(Set { generation, open: false, done: List::EMPTY, members: 0 });
             self.sets.len() - 1
         };
         let set = &mut self.sets[index];
@@ -70,7 +71,7 @@ impl Ops {
     fn set(&self, id: SetId) -> Result<usize> {
         match self.sets.get(id.index as usize) {
             Some(set) if set.open && set.generation == id.generation => Ok(id.index as usize),
-            _ => Err(Error::new(Errno::INVAL, "this wait set is closed")),
+            _ => Err(Error::new(Errno::INVAL, "this wait set is closed, or of another LibOs")),
         }
     }
 

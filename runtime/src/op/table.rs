@@ -11,6 +11,7 @@ use super::{Completion, Datagram, Outcome};
 use crate::buf::Sga;
 use crate::transport::PopMode;
 use crate::{Errno, Error, Qd, Qt, Result};
+use core::sync::atomic::{AtomicU32, Ordering};
 
 /// Which of a queue's two FIFOs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,10 +90,17 @@ pub struct Ops {
     pub(super) done: List,
     pub(super) finished: u64,
     pub(super) sets: Vec<Set>,
+    /// Of each slot and each set: far from where other tables of this process begin.
+    pub(super) first_generation: u32,
     /// The number of the current `wait_any`, and the first of its tokens that finished.
     pub(super) call: u64,
     pub(super) hit: Option<u32>,
 }
+
+/// Number of the next table.
+static TABLES: AtomicU32 = AtomicU32::new(0);
+/// Odd, so that each number gives another product, and those of numbers that follow each other lie far apart: 2^32 by the golden ratio.
+const FAR_APART: u32 = 0x9e37_79b9;
 
 pub(super) const STALE: Error =
     Error::new(Errno::INVAL, "this token is not pending: it was taken before or never given out");
@@ -111,6 +119,8 @@ impl Ops {
     #[must_use]
     pub fn new(limit: usize) -> Self {
         let limit = limit.min(NONE as usize - 1);
+        // A token of another LibOs, or of one that has ended, is to be as stale as one that was spent.
+        let number = TABLES.fetch_add(1, Ordering::Relaxed);
         Self {
             fresh: Fresh { qt: 0, qd: Qd::new(0, 0), outcome: Outcome::Push },
             next: 0,
@@ -120,6 +130,7 @@ impl Ops {
             done: List::EMPTY,
             finished: 0,
             sets: Vec::new(),
+            first_generation: next_generation(number.wrapping_mul(FAR_APART)),
             call: 0,
             hit: None,
         }
@@ -149,7 +160,7 @@ impl Ops {
         let index = self.slots.len() as u32;
         self.slots.push(Slot {
             state: State::Free,
-            generation: 1,
+            generation: self.first_generation,
             qd: Qd::new(0, 0),
             prev: NONE,
             next: self.free,
@@ -234,6 +245,20 @@ impl Ops {
             set => &mut self.sets[set as usize].done,
         };
         Self::link(&mut self.slots, list, index);
+    }
+
+    /// Whether a connect that goes on is all that stands in this FIFO.
+    pub fn only_connects(&self, fifo: Fifo) -> bool {
+        fifo.head == fifo.tail && self.is_connect(fifo.head)
+    }
+
+    /// Whether a parked operation stands right behind a connect that goes on.
+    pub fn is_behind_connect(&self, qt: Qt, fifo: Fifo) -> bool {
+        self.index(qt).is_ok_and(|index| self.slots[index as usize].prev == fifo.head) && self.is_connect(fifo.head)
+    }
+
+    fn is_connect(&self, index: u32) -> bool {
+        self.slots.get(index as usize).is_some_and(|slot| matches!(slot.state, State::Parked(Work::Connect)))
     }
 
     /// Ends a parked operation early. True if it was its FIFO's first, the one that the transport was trying.

@@ -176,10 +176,16 @@ fn a_closure_may_take_what_a_wait_is_for() {
                     libos.push(made, b"not asked for").unwrap();
                 };
                 submitter.submit(thief).unwrap();
-                let stolen = if round % 2 == 0 {
-                    libos.wait_any(&qts, LIMIT).map(|(_, completion)| completion)
-                } else {
-                    libos.wait(qts[1], LIMIT)
+                let stolen = match round % 3 {
+                    0 => libos.wait_any(&qts, LIMIT).map(|(_, completion)| completion),
+                    1 => libos.wait(qts[1], LIMIT),
+                    _ => {
+                        let set = libos.wait_set();
+                        libos.add_to_wait_set(&set, qts[1]).unwrap();
+                        let stolen = libos.wait_in_set(&set, LIMIT);
+                        libos.close_wait_set(set).unwrap();
+                        stolen
+                    }
                 };
                 assert_eq!(stolen.unwrap_err().errno(), Errno::INVAL);
                 assert_eq!(pop_message(&mut libos, opened).to_vec(), b"not asked for");
