@@ -63,15 +63,25 @@ pub fn emit(frame: &Frame) -> [u8; HEADER] {
         out[8..10].copy_from_slice(&offset.to_le_bytes());
     }
     if let Some(Segmentation { kind, size, header }) = frame.segmentation {
+        let cwr = if has_cwr(frame) { GSO_ECN } else { 0 };
         out[1] = match kind {
-            SegmentKind::TcpV4 => GSO_TCP_V4,
-            SegmentKind::TcpV6 => GSO_TCP_V6,
+            SegmentKind::TcpV4 => GSO_TCP_V4 | cwr,
+            SegmentKind::TcpV6 => GSO_TCP_V6 | cwr,
             SegmentKind::Udp => GSO_UDP,
         };
         out[2..4].copy_from_slice(&header.to_le_bytes());
         out[4..6].copy_from_slice(&size.to_le_bytes());
     }
     out
+}
+
+/// Whether the TCP header of a frame says CWR (RFC 3168 section 6.1): not every card that cuts takes care of that.
+fn has_cwr(frame: &Frame) -> bool {
+    const FLAGS: usize = 13;
+    const CWR: u8 = 0x80;
+    let Checksum::Partial { start, .. } = frame.checksum else { return false };
+    let headers = frame.data.iter().next();
+    headers.and_then(|headers| headers.get(usize::from(start) + FLAGS)).is_some_and(|flags| flags & CWR != 0)
 }
 
 /// The same in the order of this host, or back: packet sockets have it so.
@@ -87,6 +97,7 @@ pub fn in_order_of_this_host(mut header: [u8; HEADER]) -> [u8; HEADER] {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use runtime::buf::{Classes, Pools};
 
     proptest! {
         /// What is emitted is parsed as it was, and what does not fit is refused.
@@ -115,6 +126,27 @@ mod tests {
             if let Some((Checksum::Partial { start, offset }, _)) = parse(&header, len) {
                 prop_assert!(usize::from(start) + usize::from(offset) + 2 <= len);
             }
+        }
+    }
+
+    /// CWR is for the first segment only (RFC 3168 section 6.1.2), which who cuts has to know.
+    #[test]
+    fn cwr_is_told() {
+        let pools = Pools::new(&Classes { small_count: 4, large_count: 1, ..Classes::default() }).unwrap();
+        for (kind, flags, told) in [
+            (SegmentKind::TcpV4, 0x90, GSO_TCP_V4 | GSO_ECN),
+            (SegmentKind::TcpV6, 0x90, GSO_TCP_V6 | GSO_ECN),
+            (SegmentKind::TcpV4, 0x50, GSO_TCP_V4),
+            (SegmentKind::Udp, 0x90, GSO_UDP),
+        ] {
+            let mut bytes = [0; 54];
+            bytes[34 + 13] = flags;
+            let frame = Frame {
+                data: pools.alloc_copy(&bytes).unwrap().into(),
+                checksum: Checksum::Partial { start: 34, offset: 16 },
+                segmentation: Some(Segmentation { kind, size: 1448, header: 54 }),
+            };
+            assert_eq!(emit(&frame)[1], told, "{kind:?} {flags:x}");
         }
     }
 

@@ -393,6 +393,18 @@ impl Transport for Catnip {
         closed
     }
 
+    fn push_early(&mut self, handle: Handle, message: &mut Sga) {
+        if let Ok(Socket::Stream(id)) = self.socket_of(handle) {
+            self.push_with_syn(id, message);
+        }
+    }
+
+    fn forget_early(&mut self, handle: Handle) {
+        if let Ok(Socket::Stream(id)) = self.socket_of(handle) {
+            self.stack().stream_forget_push(id);
+        }
+    }
+
     fn canceled(&mut self, handle: Handle, direction: Direction) {
         // A datagram goes whole or not at all, so nothing is left half way; and a pop leaves nothing either.
         if direction == Direction::Push

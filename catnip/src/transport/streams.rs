@@ -119,6 +119,14 @@ impl Catnip {
         pushed
     }
 
+    /// The beginning of a message may go with the SYN, if that has not left.
+    pub(super) fn push_with_syn(&mut self, id: StreamId, message: &mut Sga) {
+        let now = self.reactor.now();
+        // What it says of the connection is heard by the connect, and then by the push of what is left.
+        let _ = self.stack().stream_push(id, message, now);
+        self.flush();
+    }
+
     /// Pops what has come. What that lets the stack say to the peer goes with the next look, which comes before any sleep.
     #[inline]
     pub(super) fn pop_stream(&mut self, id: StreamId, mode: PopMode) -> Poll<Result<Sga>> {
