@@ -145,6 +145,9 @@ pub const SLOW_START_SEGMENTS: u32 = 8;
 
 /// Groups that a stack is a member of at once, those of its own IPv6 addresses included (`EMFILE`).
 pub const GROUPS_MAX: usize = 512;
+/// How long a querier of an older version counts as present after it was heard, beside a response time, however long it is said to be
+/// silent between its questions: else two packets of anybody on the link could keep a host at the oldest version for days.
+pub const OLDER_QUERIER_MAX: Duration = Duration::from_hours(1);
 
 // Loss recovery of TCP (`tcp::recovery`).
 
@@ -205,6 +208,8 @@ pub const TCP_SEND_PIECES_KEPT: usize = 8;
 /// How often segments without data that are not acceptable are answered, so that two ends that do not understand each other do not
 /// talk for ever; as on Linux.
 pub const TCP_ANSWER_INTERVAL: Duration = Duration::from_millis(500);
+/// How often what a closed connection has left to say is sent again, at most (RFC 9293 section 3.8.3: for 100 seconds at least).
+pub const TCP_ORPHAN_RETRIES: u8 = 8;
 /// How often in a row the retransmission timer runs out before segments are made shorter, since perhaps the path drops long ones
 /// in silence (RFC 4821 section 7.7).
 pub const TCP_BLACK_HOLE_TIMEOUTS: u8 = 3;
@@ -273,3 +278,9 @@ pub const STREAM_BYTES_COPIED: u32 = 192;
 /// How far away a timer may be that has nothing left to wait for and is not taken back: to leave it costs a look when it fires,
 /// to take it back costs something for each message and its acknowledgment.
 pub const STREAM_TIMER_STAYS: Duration = Duration::from_millis(300);
+/// How long a connection that was closed keeps what was pushed in any case; after that it may be reset while others may not push at all.
+pub const ORPHAN_KEEPS_FOR: Duration = Duration::from_secs(3);
+/// Sockets that one search for such a connection looks at.
+pub const ORPHANS_LOOKED_AT: u32 = 1024;
+/// How long there is no other search after one that was in vain.
+pub const ORPHANS_LOOK_AGAIN: Duration = Duration::from_millis(1);

@@ -96,8 +96,8 @@ pub struct Waiting {
     pub flow: Flow,
     /// The hash of that.
     pub hash: u32,
-    /// If it holds its port: whether that may be bound meanwhile (`SO_REUSEADDR`).
-    pub holds: Option<bool>,
+    /// If it holds its port: whether that may be bound meanwhile, by `SO_REUSEADDR` and by `SO_REUSEPORT`.
+    pub holds: Option<(bool, bool)>,
     /// What is remembered.
     pub state: TimeWait,
     until: Time,
@@ -128,7 +128,14 @@ impl TimeWaits {
     }
 
     /// Puts one behind the others. If there is no room, [`oldest`](Self::oldest) is to be removed first.
-    pub fn insert(&mut self, flow: Flow, hash: u32, holds: Option<bool>, state: TimeWait, until: Time) -> Option<u32> {
+    pub fn insert(
+        &mut self,
+        flow: Flow,
+        hash: u32,
+        holds: Option<(bool, bool)>,
+        state: TimeWait,
+        until: Time,
+    ) -> Option<u32> {
         let waiting = Waiting { flow, hash, holds, state, until, previous: NONE, next: NONE };
         let index = self.waiting.insert(waiting).ok()?.index;
         self.link(index);

@@ -24,12 +24,17 @@ impl Open {
         if message.has_no_segment() {
             return self.completed();
         }
+        let begins = self.user_timeout > 0 && self.is_drained();
         if let Err(error) = self.queue.push(message) {
             return Poll::Ready(Err(error));
         }
         self.stirred = true;
+        if begins {
+            // A timer of what was acknowledged long ago may still be armed: it looks at this when it is over.
+            self.progress = now;
+        }
         if self.user_timeout > 0 && self.timers.user == Time::MAX {
-            self.start_user_timer(now);
+            self.user_timer(now);
         }
         if message.has_no_segment() {
             let Some(completions) = &mut self.completions else { return Poll::Ready(Ok(())) };

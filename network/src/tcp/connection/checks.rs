@@ -47,9 +47,8 @@ impl Open {
         if !self.receiver.is_acceptable(segment.seq, segment.len()) {
             // What came again, since our acknowledgment was lost: the echo of its own timestamp tells the peer how long the way is,
             // and not how long it has waited (RFC 7323 section 4.3).
-            if let (Some(stamps), Some(stamp)) = (&mut self.stamps, segment.options.timestamps)
-                && !reset
-                && !segment.seq.is_behind(self.acknowledged)
+            if self.is_copy(segment)
+                && let (Some(stamps), Some(stamp)) = (&mut self.stamps, segment.options.timestamps)
                 && stamp.value.wrapping_sub(stamps.recent).cast_signed() > 0
             {
                 stamps.recent = stamp.value;
@@ -68,6 +67,19 @@ impl Open {
             return Err(Verdict::Dropped(Reason::TcpUnacceptable));
         }
         Ok(())
+    }
+
+    /// Whether all of a segment that is not acceptable came before, since our last acknowledgment but one. Its timestamp is believed, so it must
+    /// be as hard to forge as data are that would be taken: with one too high, nothing that the peer sends is young enough any more.
+    fn is_copy(&self, segment: &Incoming) -> bool {
+        let (next, len) = (self.receiver.next(), segment.len());
+        segment.flags.contains(Flags::ACK)
+            && !segment.flags.contains(Flags::RST)
+            && len > 0
+            && !segment.seq.is_behind(self.acknowledged)
+            && !(segment.seq + len).is_behind(next)
+            && next.since(segment.seq) as usize <= self.receiver.buffer()
+            && self.is_acknowledgment_acceptable(segment.ack)
     }
 
     /// Whether the acknowledgment is of something that was sent, and not too long ago (RFC 5961 section 5.2).

@@ -79,9 +79,10 @@ impl Open {
     #[inline]
     fn acknowledge(&mut self, segment: &Incoming, now: Time) {
         let una = self.recovery.una();
+        let was_closed = self.window.size() == 0;
         let changed = !segment.ack.is_before(una) && self.window.update(segment.seq, segment.ack, segment.window);
-        if self.timers.probes.last < Time::MAX || self.timers.probes.sent > 0 {
-            self.probe_answered(segment);
+        if self.timers.probes.asked() {
+            self.probe_answered(segment, was_closed);
         }
         let has_data = !segment.is_empty();
         if segment.ack == una
@@ -140,9 +141,15 @@ impl Open {
 
     /// Whoever was asked for its window has answered.
     #[cold]
-    fn probe_answered(&mut self, segment: &Incoming) {
-        self.timers.probes.unanswered = 0;
+    fn probe_answered(&mut self, segment: &Incoming, was_closed: bool) {
         let next = self.recovery.next();
+        let was_probed = self.timers.probes.last < Time::MAX || self.timers.probes.sent > 0;
+        // RFC 9293 section 3.8.6.1 (MUST-37): who keeps its window closed may throw away what was sent before, and is there as long as it says
+        // so.
+        let is_closed = was_closed || self.window.size() == 0;
+        if is_closed || self.recovery.is_idle() || segment.ack.is_behind(self.recovery.una()) {
+            self.timers.probes.unanswered = 0;
+        }
         if segment.ack.is_behind(next) && self.timers.probes.last < Time::MAX {
             let last = mem::replace(&mut self.timers.probes.last, Time::MAX);
             // It took the byte: this was sent after all.
@@ -152,7 +159,7 @@ impl Open {
                 self.recovery.resent(next, segment.ack, last);
             }
         }
-        if self.window.size() > 0 {
+        if was_probed && self.window.size() > 0 {
             self.disarm_persist();
         }
     }

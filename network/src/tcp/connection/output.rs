@@ -47,6 +47,12 @@ impl Open {
             if let Some(segment) = self.new_data(limit, now) {
                 return Some(segment);
             }
+            // RFC 5682 section 2.1, step 2b: that nothing new could leave may have ended the test, and what is lost leaves then.
+            if let Some((start, end)) = self.recovery.lost()
+                && let Some(segment) = self.again(start, end, now)
+            {
+                return Some(segment);
+            }
             if self.due.take(Due::ANSWER) || matches!(self.receiver.acknowledge(now), Need::Now) {
                 return Some(self.bare(self.recovery.next(), Flags::ACK, now));
             }
@@ -124,6 +130,12 @@ impl Open {
         self.fresh(len, &offer, now)
     }
 
+    /// Whether a segment is under way that was not full (RFC 9293 section 3.7.4). The place of one that was sent 2 GiB ago seems to lie ahead.
+    #[inline]
+    pub(super) fn has_small_under_way(&self) -> bool {
+        self.small.is_behind(self.recovery.una()) && !self.small.is_behind(self.recovery.next())
+    }
+
     #[inline]
     pub(super) fn offer(&self, waiting: u32, limit: Limit) -> Offer {
         let (una, next) = (self.recovery.una(), self.recovery.next());
@@ -136,7 +148,7 @@ impl Open {
             most: limit.most,
             // Who waits for room has no company to give, as on Linux.
             eager: self.no_delay || self.fin || (self.awaits_room && !self.queue.is_roomy()),
-            small: self.small.is_behind(una),
+            small: self.has_small_under_way(),
             idle: self.recovery.is_idle(),
         }
     }

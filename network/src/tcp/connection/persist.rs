@@ -20,7 +20,7 @@ const LONGEST: Duration = Duration::from_mins(1);
 pub(super) struct Probes {
     /// How many have left since it closed.
     pub sent: u8,
-    /// Of those, how many in a row nobody has answered.
+    /// How many in a row nobody has answered, and timeouts: without an acknowledgment of something new, or, at a closed window, without any.
     pub unanswered: u8,
     /// When the last left, of which the byte may be taken yet; [`Time::MAX`]: there is none.
     pub last: Time,
@@ -28,6 +28,12 @@ pub(super) struct Probes {
 
 impl Probes {
     pub const NONE: Self = Self { sent: 0, unanswered: 0, last: Time::MAX };
+
+    /// Whether something is asked, so that an answer counts.
+    #[inline]
+    pub fn asked(&self) -> bool {
+        self.last < Time::MAX || self.sent > 0 || self.unanswered > 0
+    }
 }
 
 impl Open {
@@ -48,7 +54,7 @@ impl Open {
         // RFC 9293 section 3.8.6.1 (MUST-37): as long as the peer answers, the connection stays; without an application
         // that would be for ever.
         let asked = if self.orphan.is_some() { self.timers.probes.sent } else { self.timers.probes.unanswered };
-        if asked >= self.retries {
+        if asked >= self.retries() {
             if self.orphan.is_some() {
                 self.due.set(Due::RESET);
             }
@@ -65,7 +71,10 @@ impl Open {
     #[cold]
     pub fn disarm_persist(&mut self) {
         self.timers.persist = Time::MAX;
-        self.timers.probes.sent = 0;
         self.timers.probes.unanswered = 0;
+        // A peer could open its window by a byte each time, and keep what nobody asks for any more for as long as it likes.
+        if self.orphan.is_none() {
+            self.timers.probes.sent = 0;
+        }
     }
 }

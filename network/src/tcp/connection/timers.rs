@@ -14,6 +14,7 @@ use super::State;
 use super::open::{Due, Open};
 use super::persist::Probes;
 use super::search::{Probe, Search};
+use crate::limits::TCP_ORPHAN_RETRIES;
 use crate::tcp::recovery::Expired;
 
 /// The peer has not answered for too long.
@@ -149,8 +150,12 @@ impl Open {
         match self.recovery.expired(now) {
             Expired::Nothing => self.queue.trim(),
             Expired::Probe => self.due.set(Due::TAIL),
-            Expired::Reordered => {}
-            Expired::Timeout { count } => self.timed_out(count, now),
+            Expired::Reordered { reduced } => self.ecn.reduced |= reduced && self.ecn.on,
+            Expired::Timeout { count } => {
+                // RFC 3168 section 6.1.2: the peer is told of each reduction, whatever it is for.
+                self.ecn.reduced = self.ecn.on;
+                self.timed_out(count, now);
+            }
         }
         if self.timers.probe().is_some() {
             self.look_at_probe(now);
@@ -159,11 +164,16 @@ impl Open {
 
     /// Data were not acknowledged in time for the `count`th time in a row (RFC 9293 section 3.8.3).
     fn timed_out(&mut self, count: u8, now: Time) {
-        if count > self.retries {
+        self.timers.probes.unanswered = self.timers.probes.unanswered.saturating_add(1);
+        // Without an application that would wait for ever, each counts.
+        let silent = if self.orphan.is_some() { count } else { self.timers.probes.unanswered };
+        if silent > self.retries() {
             // RFC 9293 section 3.8.3, R2.
             return self.fail(self.silence());
         }
-        self.shrink_for_black_hole(count, now);
+        if self.window.size() > 0 {
+            self.shrink_for_black_hole(silent, now);
+        }
         self.user_timer(now);
     }
 
@@ -184,6 +194,11 @@ impl Open {
         if self.timers.end <= now {
             self.ended();
         }
+    }
+
+    /// How often what is not answered is sent again: fewer times once nobody has an interest in it, as on Linux.
+    pub(super) fn retries(&self) -> u8 {
+        if self.orphan.is_some() { self.retries.min(TCP_ORPHAN_RETRIES) } else { self.retries }
     }
 
     /// What is said of a peer that is given up.

@@ -201,11 +201,14 @@ impl Recovery {
         }
         let mut outcome = Outcome { acked, delivered, ..Outcome::default() };
         // RFC 8985 section 7.4.2: what a probe has made good was lost like anything else.
-        let is_bare = is_duplicate && ack.sack.is_empty();
+        // Nothing need be outstanding: the probe may have been all.
+        let says_nothing = acked == 0 && ack.ack == self.una && !ack.has_data && !ack.window_changed;
+        let is_bare = says_nothing && ack.sack.is_empty();
         if self.tlp.acknowledged(una, twice, is_bare) == tlp::Verdict::Repaired && self.state == State::Open {
             self.controller.on_congestion(Congested::Loss, now, before.outstanding);
             self.controller.on_recovery_end(now);
             self.undo.cancel();
+            self.reduced_now();
             outcome.reduced = true;
         }
         // Without SACK it may be that what was sent again has filled a gap before something that had arrived.
@@ -302,6 +305,7 @@ impl Recovery {
             if self.state == State::Open {
                 self.controller.undo();
                 self.undo.cancel();
+                self.is_reduced = false;
             } else {
                 self.undo_episode();
             }
@@ -364,7 +368,7 @@ impl Recovery {
             return false;
         }
         self.controller.on_congestion(Congested::Marked, now, outstanding);
-        (self.reduced, self.is_reduced) = (self.next, true);
+        self.reduced_now();
         self.undo.cancel();
         true
     }

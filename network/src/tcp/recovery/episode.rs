@@ -35,9 +35,14 @@ impl Recovery {
         } else {
             self.undo.cancel();
         }
-        self.is_reduced = false;
+        self.reduced_now();
         self.prr = Prr::begin(unsettled, self.mss);
         is_first
+    }
+
+    /// Marks of what was sent until now say nothing new (RFC 3168 section 6.1.2).
+    pub(super) fn reduced_now(&mut self) {
+        (self.reduced, self.is_reduced) = (self.next, self.has_ecn);
     }
 
     /// All that was sent before is acknowledged.
@@ -61,6 +66,7 @@ impl Recovery {
     pub(super) fn undo_episode(&mut self) {
         self.controller.undo();
         self.undo.cancel();
+        self.is_reduced = false;
         self.state = State::Open;
         self.frto = Frto::Off;
         self.is_forced = false;
@@ -110,7 +116,7 @@ impl Recovery {
         self.frto = if is_clear && !has_reneged { Frto::First } else { Frto::Off };
         self.frto_room = 0;
         self.is_forced = true;
-        self.is_reduced = false;
+        self.reduced_now();
         self.tlp.cancel();
         self.duplicates.reset();
         self.rto.double();

@@ -115,8 +115,8 @@ impl Recovery {
             self.timers.reorder = Time::MAX;
             let found = self.find_losses(now);
             if found.bytes != 0 {
-                self.looked(found, self.next.since(self.una), self.unsettled(), now);
-                return Expired::Reordered;
+                let reduced = self.looked(found, self.next.since(self.una), self.unsettled(), now);
+                return Expired::Reordered { reduced };
             }
         }
         if self.timers.probe <= now {

@@ -72,7 +72,10 @@ pub enum Expired {
         count: u8,
     },
     /// Something is late enough to count as lost: [`Recovery::lost`](super::Recovery::lost) gives what to send.
-    Reordered,
+    Reordered {
+        /// Whether the window was reduced for it.
+        reduced: bool,
+    },
 }
 
 /// Whether something is being made good.

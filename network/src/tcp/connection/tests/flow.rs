@@ -112,6 +112,37 @@ fn nobody_waits_behind_a_closed_window() {
     assert_eq!(pair.state(SERVER), State::Closed);
 }
 
+/// Nor for a window that opens by a byte each time it is asked.
+#[test]
+fn nobody_waits_for_a_byte_at_a_time() {
+    let mut pair = closed_window();
+    pair.close(CLIENT);
+    pair.wire = Box::new(|seen| if seen.from == CLIENT { Fate::Drop } else { Fate::Deliver });
+    for _ in 0..3600 {
+        let before = pair.trace.len();
+        pair.run_for(SECOND);
+        let Some(probe) = pair.trace[before..].iter().rfind(|seen| seen.from == CLIENT && seen.len == 1).cloned()
+        else {
+            continue;
+        };
+        let stamps = probe.options.timestamps.map(|stamps| crate::wire::tcp::Timestamps {
+            value: stamps.echo.wrapping_add(probe.at.as_nanos() as u32 / 1_000_000),
+            echo: stamps.value,
+        });
+        let mut answer = Incoming {
+            seq: probe.ack,
+            ack: probe.seq + 1,
+            flags: Flags::ACK,
+            window: 1,
+            options: crate::wire::tcp::Options { timestamps: stamps, ..crate::wire::tcp::Options::default() },
+            ecn: crate::wire::Ecn::NotCapable,
+            payload: Sga::new(),
+        };
+        pair.give(CLIENT, &mut answer);
+    }
+    assert_eq!(pair.state(CLIENT), State::Closed, "{}", pair.text());
+}
+
 /// RFC 9293 section 3.8.6.2: a reader that takes a byte at a time does not make segments of a byte each.
 #[test]
 fn no_silly_windows() {
@@ -157,6 +188,21 @@ fn no_delay() {
     assert!(pair.push(CLIENT, b"three").is_ready());
     assert_eq!(pair.trace.len(), 3, "{}", pair.text());
     assert!(pair.trace.iter().all(|seen| seen.has(Flags::PSH)));
+}
+
+/// RFC 9293 section 3.7.4: only what is under way holds small data back, however long ago the last small segment was sent.
+#[test]
+fn a_small_segment_of_long_ago_holds_nothing_back() {
+    for timestamps in [true, false] {
+        for ago in [1, 1 << 31, (1 << 31) + 5000, 3 << 30] {
+            let mut pair = Pair::connected(Settings { timestamps, ..Settings::default() });
+            let Phase::Open(open) = &mut pair.end(CLIENT).phase else { panic!("it is open") };
+            open.small = open.recovery.una() - ago;
+            assert!(pair.push(CLIENT, b"x").is_ready());
+            pair.run_for(SECOND);
+            assert_eq!(pair.received[SERVER], b"x", "{ago} bytes ago");
+        }
+    }
 }
 
 /// A push is done when it is queued, has left, or is acknowledged.

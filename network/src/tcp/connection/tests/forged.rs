@@ -162,6 +162,38 @@ fn timestamps() {
     assert_eq!(pair.state(CLIENT), State::Closed);
 }
 
+/// RFC 7323 section 5.3: the timestamp of what lies outside of the window is not kept, else one blind packet would make all that the peer
+/// sends too old.
+#[test]
+fn timestamps_of_nobody() {
+    for (flags, ahead) in [(Flags::ACK, true), (Flags::ACK, false), (Flags::PSH, true)] {
+        let mut pair = Pair::connected(Settings::default());
+        assert!(pair.push(SERVER, b"y").is_ready());
+        pair.run_for(Duration::from_secs(1));
+        let (last, theirs) =
+            (pair.sent_by(CLIENT).last().unwrap().clone(), pair.sent_by(SERVER).last().unwrap().clone());
+        let stamps = theirs.options.timestamps.unwrap();
+        for bytes in [&b""[..], b"evil"] {
+            let mut segment = Incoming {
+                seq: last.ack - (1 << 30),
+                ack: if ahead { last.seq + last.len + (1 << 20) } else { last.seq + last.len },
+                flags,
+                window: 1000,
+                options: Options {
+                    timestamps: Some(Timestamps { value: stamps.value + (1 << 30), echo: stamps.echo }),
+                    ..Options::default()
+                },
+                ecn: crate::wire::Ecn::NotCapable,
+                payload: if bytes.is_empty() { Sga::new() } else { pair.pools.alloc_copy(bytes).unwrap().into() },
+            };
+            assert_eq!(pair.give(CLIENT, &mut segment), REFUSED);
+        }
+        assert!(pair.push(SERVER, b"z").is_ready());
+        pair.run_for(Duration::from_secs(1));
+        assert_eq!(pair.received[CLIENT], b"yz", "{}", pair.text());
+    }
+}
+
 /// RFC 9293 section 3.10.7.4, seventh: what overlaps is trimmed on both sides.
 #[test]
 fn overlaps_are_trimmed() {

@@ -22,6 +22,72 @@ fn retries_are_exhausted() {
     assert!(pair.end(CLIENT).deadline().is_none());
 }
 
+/// RFC 9293 section 3.8.6.1 (MUST-37): a peer that has taken its window back and thrown away what was under way is there as long as it
+/// answers; nor does its path take shorter segments only.
+#[test]
+fn a_window_taken_back_is_no_silence() {
+    let mut pair = Pair::connected(Settings::default());
+    pair.wire = Box::new(|seen| if seen.from == CLIENT { Fate::Drop } else { Fate::Deliver });
+    assert!(pair.push(CLIENT, &pattern(2000)).is_ready());
+    let first = pair.sent_by(CLIENT).find(|seen| seen.len > 0).unwrap().clone();
+    let mut answered = 0;
+    for _ in 0..3 * 3600 {
+        let before = pair.trace.len();
+        pair.run_for(Duration::from_secs(1));
+        for sent in
+            pair.trace[before..].iter().filter(|seen| seen.from == CLIENT && seen.len > 0).cloned().collect::<Vec<_>>()
+        {
+            let timestamps = sent.options.timestamps.map(|stamps| crate::wire::tcp::Timestamps {
+                value: stamps.echo.wrapping_add(sent.at.as_nanos() as u32 / 1_000_000),
+                echo: stamps.value,
+            });
+            let mut answer = Incoming {
+                seq: sent.ack,
+                ack: first.seq,
+                flags: Flags::ACK,
+                window: 0,
+                options: crate::wire::tcp::Options { timestamps, ..crate::wire::tcp::Options::default() },
+                ecn: crate::wire::Ecn::NotCapable,
+                payload: Sga::new(),
+            };
+            assert_eq!(pair.give(CLIENT, &mut answer), Verdict::Fine);
+            answered += 1;
+        }
+    }
+    assert!(answered > 50, "{answered}");
+    assert_eq!(pair.state(CLIENT), State::Established, "{}", pair.text());
+    assert_eq!(pair.sent_by(CLIENT).last().unwrap().len, first.len, "{}", pair.text());
+    pair.wire = Box::new(|_| Fate::Deliver);
+    pair.run_for(Duration::from_mins(5));
+    assert_eq!(pair.received[SERVER], pattern(2000), "{}", pair.text());
+    // Who says nothing at all is given up.
+    pair.wire = Box::new(|_| Fate::Drop);
+    assert!(pair.push(CLIENT, b"x").is_ready());
+    pair.run_for(Duration::from_hours(1));
+    assert_eq!(pair.state(CLIENT), State::Closed, "{}", pair.text());
+}
+
+/// RFC 5682 section 2.1, step 2b: where Nagle's algorithm lets nothing new leave, there is no test, and what is lost leaves at once.
+#[test]
+fn what_is_lost_does_not_wait_for_what_may_not_leave() {
+    let mut pair = Pair::connected(Settings { rack: false, ..Settings::default() });
+    let full = pair.end(CLIENT).info(Time::ZERO).mss as usize;
+    let mut sent = 0;
+    // Three full segments and a short one, which holds back what follows.
+    pair.wire = Box::new(move |seen| {
+        sent += u32::from(seen.from == CLIENT && seen.len > 0);
+        if seen.from == CLIENT && sent <= 4 { Fate::Drop } else { Fate::Deliver }
+    });
+    assert!(pair.push(CLIENT, &pattern(3 * full + 10)).is_ready());
+    assert!(pair.push(CLIENT, b"y").is_ready());
+    pair.run_for(Duration::from_secs(5));
+    let sent: Vec<Seen> = pair.sent_by(CLIENT).filter(|seen| seen.len > 0).cloned().collect();
+    assert!(sent.len() > 6, "{}", pair.text());
+    assert_eq!((sent[4].seq, sent[5].seq), (sent[0].seq, sent[1].seq), "{}", pair.text());
+    assert!(sent[5].at - sent[4].at < Duration::from_millis(100), "{}", pair.text());
+    assert_eq!(pair.received[SERVER].len(), 3 * full + 11);
+}
+
 /// RFC 5482: data that are not acknowledged for so long end it.
 #[test]
 fn user_timeout() {
@@ -38,6 +104,33 @@ fn user_timeout() {
     pair.run_for(Duration::from_millis(300));
     assert_eq!(pair.state(CLIENT), State::Closed, "{}", pair.text());
     assert!(matches!(pair.pop(CLIENT, None), Poll::Ready(Err(error)) if error.errno() == Errno::TIMEDOUT));
+}
+
+/// RFC 5482 section 1: the time of data begins when they are pushed, though a timer of others may still be armed.
+#[test]
+fn user_timeout_behind_a_closed_window() {
+    let settings = Settings {
+        user_timeout: Some(Duration::from_secs(10)),
+        receive_buffer: 8000,
+        receive_buffer_max: 8000,
+        ..Settings::default()
+    };
+    let mut pair = Pair::connected(settings);
+    pair.pops[SERVER] = false;
+    let room = pair.sent_by(SERVER).last().map_or(8000, |seen| u32::from(seen.window));
+    assert!(pair.push(CLIENT, &pattern(8000.min(room as usize))).is_ready());
+    pair.run_for(Duration::from_millis(9900));
+    while pair.end(CLIENT).info(Time::ZERO).send_window > 0 {
+        let window = pair.end(CLIENT).info(Time::ZERO).send_window as usize;
+        assert!(pair.push(CLIENT, &pattern(window)).is_ready());
+        pair.run_for(Duration::from_millis(100));
+    }
+    pair.run_for(Duration::from_millis(9700));
+    assert!(pair.push(CLIENT, b"x").is_ready());
+    pair.run_for(Duration::from_secs(5));
+    assert_eq!(pair.state(CLIENT), State::Established, "{}", pair.text());
+    pair.run_for(Duration::from_secs(6));
+    assert_eq!(pair.state(CLIENT), State::Closed, "{}", pair.text());
 }
 
 fn kept_alive() -> Pair {

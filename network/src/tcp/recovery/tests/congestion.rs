@@ -192,6 +192,15 @@ fn echoed_marks_count_once_in_a_window() {
     let outcome = hand.at(210).full(11_000, &[(12_000, 15_000)], nothing());
     assert_eq!((outcome.reduced, hand.recovery.state(), hand.window()), (false, State::Recovery, window));
     assert!(!hand.at(211).full(11_000, &[(12_000, 15_000)], ece()).reduced);
+    // Nor does a mark of the window in which something was lost, though it comes with what makes that good.
+    let mut hand = Hand::new();
+    hand.at(0).send(10);
+    assert!(hand.at(100).full(0, &[(1000, 4000)], ece()).reduced);
+    let window = hand.window();
+    assert_eq!(hand.resend(), [0]);
+    assert!(!hand.at(200).full(10_000, &[], ece()).reduced);
+    assert_eq!((hand.recovery.state(), hand.window()), (State::Open, window));
+    assert!(hand.at(201).send(2).at(301).full(12_000, &[], ece()).reduced);
     // A peer that was not asked is not believed.
     let mut hand = Hand::with(&settings(), PLAIN, Some(100));
     hand.at(0).send(10);

@@ -436,7 +436,7 @@ impl Run {
     fn expired(&mut self) {
         match self.recovery.expired(self.now) {
             Expired::Nothing => {}
-            Expired::Reordered => self.check_losses(),
+            Expired::Reordered { .. } => self.check_losses(),
             Expired::Probe => {
                 self.probes += 1;
                 let next = self.offset(self.recovery.next());

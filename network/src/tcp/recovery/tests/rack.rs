@@ -13,7 +13,7 @@ fn a_gap_waits_for_the_reordering_window() {
     assert_eq!(hand.at(100).ack(0, &[(1000, 2000)]).lost, 0);
     assert_eq!((hand.deadline(), hand.resend()), (Some(125), vec![]));
     assert_eq!(hand.at(124).expired(), Expired::Nothing);
-    assert_eq!(hand.at(125).expired(), Expired::Reordered);
+    assert_eq!(hand.at(125).expired(), Expired::Reordered { reduced: true });
     assert_eq!((hand.recovery.state(), hand.resend()), (State::Recovery, vec![0]));
 }
 
@@ -98,7 +98,7 @@ fn a_duplicate_widens_the_window() {
         hand.at(at).ack(base, blocks);
         let waited = hand.deadline().unwrap() - at;
         at += waited;
-        assert_eq!(hand.at(at).expired(), Expired::Reordered);
+        assert_eq!(hand.at(at).expired(), Expired::Reordered { reduced: true });
         hand.resend();
         at += 100;
         base += 3000;

@@ -102,6 +102,22 @@ fn a_probe_that_came_twice_costs_nothing() {
     }
 }
 
+/// The same, where nothing has left behind it: the usual end of an answer.
+#[test]
+fn a_probe_that_came_twice_costs_nothing_at_the_end() {
+    let mut hand = Hand::new();
+    hand.at(0).send(10);
+    hand.at(100).ack(9000, &[]);
+    hand.at(hand.deadline().unwrap()).expired();
+    probe(&mut hand);
+    let before = hand.window();
+    hand.at(401).ack(10_000, &[]);
+    hand.at(403).ack(10_000, &[]);
+    hand.at(404).send(1);
+    assert!(!hand.at(505).ack(11_000, &[]).reduced);
+    assert!(hand.window() >= before);
+}
+
 /// A probe of new data needs no judgment.
 #[test]
 fn a_probe_of_new_data_is_data() {
