@@ -5,6 +5,8 @@ use core::time::Duration;
 
 use runtime::time::Time;
 
+use crate::limits::OLDER_QUERIER_MAX;
+
 /// Robustness Variable (RFC 3376 section 8.1, RFC 3810 section 9.1).
 const ROBUSTNESS: u8 = 2;
 /// Query Interval (RFC 3376 section 8.2, RFC 3810 section 9.2).
@@ -66,9 +68,11 @@ impl Family {
         }
     }
 
-    /// A querier of this version is there (RFC 3376 section 7.2.1 and 8.12, RFC 3810 section 8.2.1 and 9.12).
+    /// A querier of this version is there (RFC 3376 section 7.2.1 and 8.12, RFC 3810 section 8.2.1 and 9.12), but for no longer
+    /// than is bounded, whatever another has said of its interval.
     pub(super) fn querier(&mut self, mode: Mode, now: Time) {
-        let until = now + self.interval * u32::from(self.robustness) + RESPONSE_INTERVAL;
+        let present = (self.interval * u32::from(self.robustness)).min(OLDER_QUERIER_MAX);
+        let until = now + present + RESPONSE_INTERVAL;
         match mode {
             Mode::Newest => {}
             Mode::Reports => self.reports_until = until,

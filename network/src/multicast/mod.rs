@@ -9,8 +9,9 @@
 //! What must always hold: a group is a member's until it was left as often as it was joined; after that it stays in the table
 //! only until the last message about its end was given out, and counts against the bound meanwhile.
 //!
-//! Who has a [`Groups`] checks what the header of the packet around a message must be: the hop limit of 1, for MLD the
-//! link-local source and the router alert option (RFC 2710 section 5, RFC 3810 section 6).
+//! Who has a [`Groups`] checks what the header of the packet around a message must be: the hop limit of 1 and the router alert
+//! option, for MLD the link-local source (RFC 2710 section 5, RFC 3810 section 6), for IGMP whom a question went to and where a
+//! report is from (RFC 3376 section 9.1, RFC 2236 section 10).
 
 mod family;
 mod group;
@@ -137,6 +138,18 @@ impl Groups {
         }
         self.schedule();
         Ok(last)
+    }
+
+    /// Tells routers of every group of IPv6 once more, as if it were joined now: what was said before came from no address that
+    /// they heed.
+    pub fn tell_again(&mut self, now: Time) {
+        self.update_modes(now);
+        for (address, group) in &mut self.groups {
+            if address.is_ipv6() && group.references > 0 && is_reported(*address) {
+                group.changed(self.v6.repeats(), now);
+            }
+        }
+        self.schedule();
     }
 
     /// The groups that were joined, in order.

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::keyed::Secret;
+use crate::limits::OLDER_QUERIER_MAX;
 use igmp::RecordKind::{IsExclude, ToExclude, ToInclude};
 use proptest::prelude::*;
 use std::collections::HashMap;
@@ -210,6 +211,25 @@ fn the_oldest_version_knows_no_leaving() {
     assert_eq!(texts(&said), ["239.1.0.1 -> ReportV1(239.1.0.1)"]);
     groups.leave(v4(1), START).unwrap();
     assert!(groups.next_deadline().is_none() && groups.groups.is_empty());
+}
+
+/// RFC 3376 §8.12: who says that queriers ask every nine hours does not make one of an old version last for days.
+#[test]
+fn an_older_querier_is_believed_for_a_bounded_time() {
+    let mut groups = settled(&[v4(1)]);
+    let v3 = Some(igmp::QueryV3 { suppress: false, robustness: 7, interval_code: 255 });
+    let slow = igmp::Query { group: Ipv4Addr::UNSPECIFIED, max_response_code: 1, v3 };
+    groups.heard_igmp(&igmp::Header::Query(slow), START);
+    groups.heard_igmp(&query(1, None, 0), START);
+    let until = START + OLDER_QUERIER_MAX + 10 * SECOND;
+    for (at, expected) in
+        [(until - SECOND, "239.1.0.2 -> ReportV1(239.1.0.2)"), (until, "224.0.0.22 -> ToExclude 239.1.0.2")]
+    {
+        run(&mut groups, START, at);
+        groups.join(v4(2), at).unwrap();
+        assert_eq!(groups.poll(at).as_ref().map(words).as_deref(), Some(expected));
+        groups.leave(v4(2), at).unwrap();
+    }
 }
 
 /// RFC 2236 §3, RFC 2710 §4.

@@ -23,18 +23,18 @@ impl Stack {
         let Ok(view) = udp::View::of_front(bytes, packet.len) else { return self.counters.drop(Reason::Udp) };
         let Ok(header) = udp::Header::parse(&view) else { return self.counters.drop(Reason::Udp) };
         let len = usize::from(view.length());
-        if !packet.verified {
-            // None in IPv4 means that the sender made none; IPv6 does not allow that.
-            let is_right = if view.checksum() == 0 {
-                packet.source.is_ipv4()
-            } else {
-                let mut sum = pseudo_header(packet.source, packet.destination, Protocol::UDP.0, len as u32);
-                message::sum(&packet.data, packet.at, packet.at + len, &mut sum);
-                sum.is_right()
-            };
-            if !is_right {
-                return self.counters.drop(Reason::UdpChecksum);
-            }
+        // None in IPv4 means that the sender made none; IPv6 does not allow that, even if the device has found nothing wrong.
+        let is_right = if view.checksum() == 0 {
+            packet.source.is_ipv4()
+        } else if packet.verified {
+            true
+        } else {
+            let mut sum = pseudo_header(packet.source, packet.destination, Protocol::UDP.0, len as u32);
+            message::sum(&packet.data, packet.at, packet.at + len, &mut sum);
+            sum.is_right()
+        };
+        if !is_right {
+            return self.counters.drop(Reason::UdpChecksum);
         }
         let local = Local { kind: Kind::Udp, address: packet.destination, port: header.destination };
         let flow = Flow { local, address: packet.source, port: header.source };
@@ -48,7 +48,10 @@ impl Stack {
             self.counters.drop(Reason::NoSocket);
             return self.complain(&packet, Complaint::Port, now);
         };
-        if packet.class == Class::Ours {
+        // One of this host with itself has no short way, which could not tell it from a frame that says the same
+        // (RFC 1122 section 3.2.1.3).
+        let is_own = packet.source.is_loopback() || self.addresses.is_ours(packet.source);
+        if packet.class == Class::Ours && !is_own {
             self.sockets.remember(&flow, index, self.epoch);
         }
         message::truncate(&mut packet.data, packet.at + len);

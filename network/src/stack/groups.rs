@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Multicast: which groups this interface hears, and the packets of IGMP and MLD (RFC 3376 section 4, RFC 3810 section 5).
 
-use core::net::{IpAddr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use runtime::Result;
 use runtime::time::Time;
@@ -19,6 +19,8 @@ use crate::wire::{MacAddress, Protocol, icmpv6, igmp, ipv4, ipv6, mld};
 
 /// No router forwards them (RFC 2236 section 2, RFC 3810 section 5).
 const HOPS: u8 = 1;
+/// Who is asked for all groups (RFC 3376 section 4.1.12).
+const ALL_SYSTEMS: IpAddr = IpAddr::V4(Ipv4Addr::new(224, 0, 0, 1));
 
 impl Stack {
     /// Whether packets to a group are for this host.
@@ -42,11 +44,29 @@ impl Stack {
         let bytes = message::front(&packet.data).get(packet.at..).unwrap_or_default();
         let parsed = igmp::View::new(bytes).ok().filter(|view| packet.hops == HOPS && view.checksum_is_right());
         match parsed.map(|view| igmp::Header::parse(&view)) {
-            Some(Ok(header)) => {
+            Some(Ok(header)) if self.is_from_this_link(packet, &header) => {
                 self.groups.heard_igmp(&header, now);
                 self.set_due();
             }
             _ => self.counters.drop(Reason::GroupReport),
+        }
+    }
+
+    /// Whether a message of IGMP is what routers and members of this link send, as far as its packet tells (RFC 3376 section 9.1,
+    /// RFC 2236 section 10): one hop alone can be had from further away, too.
+    fn is_from_this_link(&self, packet: &Packet, header: &igmp::Header) -> bool {
+        match header {
+            igmp::Header::Query(query) => {
+                let general = query.group.is_unspecified();
+                let astray = general && packet.destination.is_multicast() && packet.destination != ALL_SYSTEMS;
+                // Version 1 is older than the option.
+                !astray && (packet.router_alert || query.version() == 1)
+            }
+            // It would keep us from answering.
+            igmp::Header::ReportV1(_) | igmp::Header::ReportV2(_) => {
+                self.addresses.iter().any(|here| here.prefix.contains(packet.source))
+            }
+            igmp::Header::Leave(_) | igmp::Header::ReportV3(_) => true,
         }
     }
 
@@ -79,10 +99,10 @@ impl Stack {
     }
 
     /// Sends a report of IPv4 to a group, from no address if there is none yet (RFC 3376 section 4.2.13).
-    fn report_v4(&mut self, to: core::net::Ipv4Addr, header: &igmp::Header) -> Result<()> {
+    fn report_v4(&mut self, to: Ipv4Addr, header: &igmp::Header) -> Result<()> {
         let source = match self.addresses.source_for(IpAddr::V4(to)) {
             Some(IpAddr::V4(source)) => source,
-            _ => core::net::Ipv4Addr::UNSPECIFIED,
+            _ => Ipv4Addr::UNSPECIFIED,
         };
         let value = v4_header(source, to, HOPS, Protocol::IGMP);
         let ip = ipv4::Header { payload_len: header.len() as u16, router_alert: true, ..value };

@@ -294,24 +294,25 @@ impl Stack {
         }
     }
 
-    /// The front of a packet, as an error quotes it. One that was put together gets a header like that of its fragments.
+    /// The front of a packet, as an error quotes it (RFC 4443 section 2.4 c). One that was put together gets a header like that of its
+    /// fragments, but for theirs.
     fn quotation(&self, packet: &Packet) -> runtime::Result<Sga> {
         let mut header = [0; ipv6::HEADER];
-        let header_len = match (packet.source, packet.destination) {
-            _ if packet.at > 0 => 0,
-            (IpAddr::V4(source), IpAddr::V4(destination)) => {
-                let value = v4_header(source, destination, packet.hops, packet.protocol);
-                ipv4::Header { payload_len: packet.len as u16, ecn: packet.ecn, ..value }.emit(&mut header);
+        let len = packet.data.len();
+        let header_len = match (packet.source, packet.destination, packet.put_together) {
+            (IpAddr::V4(source), IpAddr::V4(destination), Some(first)) => {
+                let value = v4_header(source, destination, packet.hops, first);
+                ipv4::Header { payload_len: len as u16, ecn: packet.ecn, ..value }.emit(&mut header);
                 ipv4::HEADER
             }
-            (IpAddr::V6(source), IpAddr::V6(destination)) => {
-                let value = v6_header(source, destination, packet.hops, packet.protocol, packet.len);
+            (IpAddr::V6(source), IpAddr::V6(destination), Some(first)) => {
+                let value = v6_header(source, destination, packet.hops, first, len);
                 ipv6::Header { ecn: packet.ecn, ..value }.emit(&mut header);
                 ipv6::HEADER
             }
             _ => 0,
         };
-        let len = errors::quoted(packet.source, header_len + packet.data.len());
+        let len = errors::quoted(packet.source, header_len + len);
         let mut quote = self.pools.alloc(len)?;
         if let Some((head, rest)) = quote.get_mut().and_then(|bytes| bytes.split_at_mut_checked(header_len)) {
             head.copy_from_slice(header.get(..header_len).unwrap_or_default());

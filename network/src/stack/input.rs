@@ -21,7 +21,6 @@ use crate::wire::{Ecn, EtherType, Malformed, Protocol, ethernet, ipv4, ipv6, tcp
 
 /// A packet for this host, on its way up.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each says something else of how it came")]
 pub(super) struct Packet {
     pub source: IpAddr,
     pub destination: IpAddr,
@@ -36,8 +35,8 @@ pub(super) struct Packet {
     pub verified: bool,
     /// Whether routers were to look at it.
     pub router_alert: bool,
-    /// Whether it came in fragments, be it a single one.
-    pub fragmented: bool,
+    /// Of one that was put together of fragments, be it a single one: the protocol that its data begin with.
+    pub put_together: Option<Protocol>,
     /// What routers say about congestion; of fragments, all together.
     pub ecn: Ecn,
     /// Bytes of each of the datagrams that its frame stands for; 0: it is one.
@@ -48,7 +47,7 @@ pub(super) struct Packet {
     pub at: usize,
     /// Bytes from there on.
     pub len: usize,
-    /// Where in an IPv6 packet the protocol is named.
+    /// Where in an IPv6 packet the protocol is named; of one that was put together, behind an IPv6 header in front of its data.
     pub named_at: usize,
 }
 
@@ -184,7 +183,7 @@ impl Stack {
             to_many: came.to_many,
             verified: came.verified,
             router_alert: header.router_alert,
-            fragmented: false,
+            put_together: None,
             ecn: header.ecn,
             segment: came.segment,
             data,
@@ -243,7 +242,7 @@ impl Stack {
             to_many: came.to_many,
             verified: came.verified,
             router_alert: false,
-            fragmented: false,
+            put_together: None,
             ecn: header.ecn,
             segment: came.segment,
             data,
@@ -363,7 +362,8 @@ impl Stack {
                 packet.protocol = Protocol(datagram.protocol);
                 packet.data = datagram.payload;
                 packet.ecn = datagram.ecn;
-                packet.fragmented = true;
+                packet.put_together = Some(packet.protocol);
+                packet.named_at = ipv6::NEXT_HEADER;
                 packet.segment = 0;
                 // A transport's header is read from one piece.
                 if message::gather(&mut packet.data, udp::HEADER, &self.pools).is_err() {
@@ -440,6 +440,7 @@ fn walk_on(packet: &mut Packet) -> bool {
             let skipped = upper.offset - packet.at;
             packet.protocol = upper.protocol;
             packet.at = upper.offset;
+            packet.named_at = ipv6::HEADER + upper.named_at;
             packet.len = packet.len.saturating_sub(skipped);
             true
         }

@@ -9,11 +9,12 @@ use runtime::time::Time;
 use super::input::Packet;
 use super::output::{Head, How};
 use super::own::link_route;
+use super::timers::earlier;
 use super::{Stack, message};
 use crate::counters::Reason;
 use crate::dhcp::{Action, Lease};
 use crate::ip::addresses::Lifetimes;
-use crate::limits::PATH_MTU_MIN_V4;
+use crate::limits::{LAST_PACKETS_WAIT, PATH_MTU_MIN_V4};
 use crate::udp::{Path, Target};
 use crate::wire::dhcpv4::{CLIENT_PORT, Header, SERVER_PORT, View};
 use crate::wire::{Protocol, udp};
@@ -25,10 +26,14 @@ impl Stack {
         self.dhcp.as_ref().and_then(|client| client.lease())
     }
 
-    /// Gives DHCP's lease back: the address goes, and no other is asked for. The message to the server goes out with the next
-    /// poll.
+    /// Gives DHCP's lease back: the address goes, and no other is asked for. The message to the server goes out at once, or when
+    /// the hardware address of its next hop is known ([`unresolved`](Self::unresolved)), which is waited for as long as
+    /// [`LAST_PACKETS_WAIT`]; the address goes after it.
     pub fn release_lease(&mut self, now: Time) {
         if let Some(client) = &mut self.dhcp {
+            if let Some(lease) = client.lease() {
+                self.released = Some((lease.address(), now + LAST_PACKETS_WAIT));
+            }
             client.release();
             self.poll_lease(now);
             self.set_due();
@@ -63,7 +68,8 @@ impl Stack {
     }
 
     pub(super) fn lease_deadline(&self) -> Option<Time> {
-        self.dhcp.as_ref().and_then(|client| client.next_deadline())
+        let client = self.dhcp.as_ref().and_then(|client| client.next_deadline());
+        earlier(client, self.released.map(|(_, until)| until))
     }
 
     pub(super) fn poll_lease(&mut self, now: Time) {
@@ -85,9 +91,23 @@ impl Stack {
                 }
                 Action::Lost(lease) => {
                     self.drop_routes();
-                    self.remove_address(IpAddr::V4(lease.address()), now);
+                    if self.released.is_none() {
+                        self.remove_address(IpAddr::V4(lease.address()), now);
+                    }
                 }
             }
+        }
+        self.end_release(now);
+    }
+
+    /// Takes away the address of a lease that was given back, once no packet waits any more: nobody can be asked for his hardware
+    /// address from none (RFC 2131 section 4.4.6 has the message come from it).
+    fn end_release(&mut self, now: Time) {
+        if let Some((address, until)) = self.released
+            && (self.neighbours.waiting() == 0 || now >= until)
+        {
+            self.released = None;
+            self.remove_address(IpAddr::V4(address), now);
         }
     }
 

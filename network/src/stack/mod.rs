@@ -37,7 +37,7 @@ mod timers;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr};
 
 use runtime::buf::{Pools, SGA_SEGMENTS_MAX, Sga};
 use runtime::device::{Caps, Frame};
@@ -111,6 +111,8 @@ pub struct Stack {
     dhcp: Option<Box<Client>>,
     /// The lease whose routes are in the table.
     leased: Option<Lease>,
+    /// The address of one that was given back, while its server may not know yet, and until when at most.
+    released: Option<(Ipv4Addr, Time)>,
     redirects: Redirects,
     /// Packets that the neighbour cache had lost when it was last looked at.
     neighbours_lost: u64,
@@ -166,6 +168,7 @@ impl Stack {
             errors: Bucket::new(ICMP_ERRORS_BURST, ICMP_ERRORS_PER_SECOND, random("errors")),
             dhcp: None,
             leased: None,
+            released: None,
             redirects: Redirects::new(),
             neighbours_lost: 0,
             held: 0,

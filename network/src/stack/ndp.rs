@@ -35,7 +35,7 @@ impl Stack {
         let (IpAddr::V6(source), IpAddr::V6(destination)) = (packet.source, packet.destination) else { return };
         let bytes = message::front(&packet.data).get(packet.at..).unwrap_or_default();
         // Never in fragments (RFC 6980 section 5): what a filter on the link has not seen whole is not believed.
-        let whole = bytes.len() == packet.len && packet.hops == HOPS && !packet.fragmented;
+        let whole = bytes.len() == packet.len && packet.hops == HOPS && packet.put_together.is_none();
         let parsed = if whole { View::new(bytes).and_then(|view| Header::parse(&view)).ok() } else { None };
         match parsed {
             Some(Header::NeighbourSolicitation { target, source_mac }) => {

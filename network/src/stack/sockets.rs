@@ -202,8 +202,10 @@ impl Stack {
     #[inline(never)]
     pub(super) fn path_for(&mut self, id: SocketId, destination: IpAddr) -> Result<Path> {
         let socket = self.sockets.get(id)?;
-        // A connected socket's address is for its peer; to others it sends as if it were not.
-        let own = socket.named.then_some(socket.local.0);
+        // A connected socket's address is for its peer, who knows no other: it stays while it is valid, though there may be a
+        // better one by now (RFC 4862 section 5.5.4). To others it sends as if it were not connected.
+        let is_peer = socket.peer.is_some_and(|peer| peer.0 == destination);
+        let own = (socket.named || is_peer).then_some(socket.local.0);
         let may_broadcast = socket.broadcast;
         let path = self.route(destination, self.as_source(own))?;
         if path.target == Target::Broadcast && !may_broadcast {

@@ -122,7 +122,11 @@ impl Stack {
                     IpAddr::V6(address) => self.probe_ndp(address, now),
                 },
                 Some(claim::Action::Claimed) => {
-                    self.addresses.claimed(address, now);
+                    let is_link_local = matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
+                    if self.addresses.claimed(address, now) && is_link_local {
+                        // Reports went out without an address so far, and routers heed none of those (RFC 3590 section 4).
+                        self.groups.tell_again(now);
+                    }
                     self.epoch = self.epoch.wrapping_add(1);
                 }
                 Some(claim::Action::Announce) => {
@@ -170,7 +174,7 @@ impl Stack {
                 to_many: false,
                 verified: false,
                 router_alert: false,
-                fragmented: true,
+                put_together: None,
                 ecn: crate::wire::Ecn::NotCapable,
                 segment: 0,
                 at,

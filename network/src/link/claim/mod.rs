@@ -57,6 +57,8 @@ pub enum Action {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
+    /// Used, and not yet said so.
+    Trusted,
     Probing {
         sent: u8,
     },
@@ -93,8 +95,7 @@ impl Claim {
     /// given up.
     #[must_use]
     pub fn announced(address: IpAddr, now: Time) -> Self {
-        let sent = PROBES[usize::from(address.is_ipv6())];
-        Self { address, state: State::Probing { sent }, deadline: Some(now), defended: None, keep: true }
+        Self { address, state: State::Trusted, deadline: Some(now), defended: None, keep: true }
     }
 
     /// From now on it is defended for ever, once it is ours: of an address that was configured, which nobody would give another
@@ -112,7 +113,7 @@ impl Claim {
     /// Whether the address may be used.
     #[must_use]
     pub const fn is_claimed(&self) -> bool {
-        matches!(self.state, State::Announcing { .. } | State::Claimed)
+        matches!(self.state, State::Trusted | State::Announcing { .. } | State::Claimed)
     }
 
     /// When to poll next.
@@ -138,7 +139,7 @@ impl Claim {
                 });
                 Some(Action::Probe)
             }
-            State::Probing { .. } => {
+            State::Trusted | State::Probing { .. } => {
                 if self.address.is_ipv4() {
                     self.state = State::Announcing { sent: 0 };
                     self.deadline = Some(now);
@@ -174,6 +175,8 @@ impl Claim {
         match self.state {
             // RFC 5227 section 2.1.1; RFC 4862 sections 5.4.3 and 5.4.4: who probes at the same time loses as well.
             State::Probing { .. } => self.lose(now),
+            // The announcement that is due defends it.
+            State::Trusted if self.address.is_ipv4() && evidence == Evidence::Use => self.defended = Some(now),
             State::Announcing { .. } | State::Claimed if self.address.is_ipv4() && evidence == Evidence::Use => {
                 // RFC 5227 section 2.4: defended at most once in the interval. Who does it again meanwhile gets the address (b),
                 // unless it is configured (c).
@@ -186,7 +189,7 @@ impl Claim {
                 }
             }
             // A probe for what we use is answered as any question for it; IPv6 has no defence after the detection.
-            State::Announcing { .. } | State::Claimed | State::Losing | State::Lost => {}
+            State::Trusted | State::Announcing { .. } | State::Claimed | State::Losing | State::Lost => {}
         }
     }
 

@@ -124,4 +124,14 @@ fn a_configured_address_is_used_at_once_and_never_given_up() {
     assert_eq!(words(&run(&mut claim, &mut random)), [Action::Claimed]);
     claim.heard(Evidence::Use, now);
     assert!(claim.is_claimed() && claim.next_deadline().is_none());
+    // Nor is it before the first poll.
+    for evidence in [Evidence::Use, Evidence::Probe] {
+        for (address, expected) in [(v4(), &said[..]), (v6(), &said[..1])] {
+            let mut claim = Claim::announced(address, START);
+            claim.heard(evidence, START);
+            claim.heard(evidence, START);
+            assert!(claim.is_claimed());
+            assert_eq!(run(&mut claim, &mut random), expected);
+        }
+    }
 }

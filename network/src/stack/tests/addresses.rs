@@ -65,6 +65,38 @@ fn a_configured_address_is_kept_against_who_claims_it_later() {
     assert_eq!(wire.dropped(0, Reason::Duplicate), 50);
 }
 
+/// RFC 5227 section 2.4 c: nor before the stack was polled for the first time, if it is not probed at all.
+#[test]
+fn a_configured_address_is_kept_against_who_wants_it_at_once() {
+    let mut wire = Wire::of(vec![config(1)]);
+    let probe = crate::wire::arp::Header {
+        operation: crate::wire::arp::Operation::Request,
+        sender_mac: mac(9),
+        sender: [0; 4].into(),
+        target_mac: MacAddress::UNSPECIFIED,
+        target: [10, 0, 0, 1].into(),
+    };
+    let mut frame = [MacAddress::BROADCAST.0, mac(9).0].concat();
+    frame.extend([8, 6]);
+    frame.resize(42, 0);
+    probe.emit(&mut frame[14..]);
+    input::give(&mut wire, &frame, Checksum::Complete);
+    let (target, to) = ("fd00::1".parse().unwrap(), "ff02::1:ff00:1");
+    let solicitation = crate::wire::ndp::Header::NeighbourSolicitation { target, source_mac: None };
+    let mut message = vec![0; solicitation.len()];
+    solicitation.emit(&mut message);
+    let frame = super::sources::icmpv6_from("::", to, 255, &[], crate::wire::Protocol::ICMPV6, &message);
+    input::give(&mut wire, &frame, Checksum::Complete);
+    wire.run(Duration::from_secs(5));
+    for address in ["10.0.0.1", "fd00::1"] {
+        assert!(states(&wire, 0).contains(&(address.into(), State::Preferred)), "{address}");
+    }
+    // Who has asked hears that they are taken.
+    assert!(wire.seen.iter().any(|(_, frame)| frame[12..14] == [8, 6] && frame[21] == 2 && frame[..6] == mac(9).0));
+    assert!(wire.seen.iter().any(|(_, frame)| frame[12] == 0x86 && frame[54] == 136));
+    assert_eq!(wire.dropped(0, Reason::Duplicate), 0);
+}
+
 #[test]
 fn wrong_configurations_are_refused() {
     let refused = |change: fn(&mut Config)| {

@@ -313,6 +313,37 @@ fn errors_are_sent_at_a_bounded_rate() {
     assert_eq!(wire.dropped(1, Reason::NoSocket), 500);
 }
 
+/// RFC 4443 §2.4 c, §3.4: what came in fragments is quoted behind an IPv6 header, to which the pointer
+/// belongs, though extension headers stood behind that of the fragments.
+#[test]
+fn what_was_put_together_is_quoted_with_a_header() {
+    let mut wire = Wire::of(vec![config(1)]);
+    wire.run(Duration::from_secs(10));
+    wire.stacks[0].neighbours.insert_static(ip("fd00::3"), mac(3)).unwrap();
+    let to_nobody = input::datagram(input::v6_packet, b"hello")[54..].to_vec();
+    let options = |next, rest: &[u8]| [&[next, 0, 1, 4, 0, 0, 0, 0], rest].concat();
+    // What stands first, and all of it; type, code and pointer of the answer.
+    let cases = [
+        (Protocol::UDP, to_nobody.clone(), [1, 4, 0]),
+        (Protocol::DESTINATION_OPTIONS, options(17, &to_nobody), [1, 4, 0]),
+        (Protocol(200), b"what is this?".to_vec(), [4, 1, 6]),
+        (Protocol::DESTINATION_OPTIONS, options(200, b"what is this?"), [4, 1, 40]),
+        (Protocol::DESTINATION_OPTIONS, options(60, &options(200, b"and this?")), [4, 1, 48]),
+    ];
+    for (next_header, data, expected) in cases {
+        let mut bytes = vec![0; 8];
+        crate::wire::ipv6::Fragment { next_header, offset: 0, more: false, identification: 7 }.emit(&mut bytes);
+        bytes.extend(&data);
+        input::give(&mut wire, &input::v6_packet(3, Protocol::FRAGMENT, &bytes), Checksum::Complete);
+        let answer = wire.stacks[0].transmit().unwrap().data.to_vec();
+        assert_eq!([answer[54], answer[55], answer[61]], expected);
+        let quote = &answer[62..];
+        assert_eq!((quote[0] >> 4, quote[4], quote[5], quote[6]), (6, 0, data.len() as u8, next_header.0));
+        assert_eq!(quote[8..24], input::v6_packet(3, Protocol::UDP, b"")[22..38]);
+        assert_eq!(quote[40..], data);
+    }
+}
+
 /// RFC 1122 §3.2.2, RFC 4443 §3.4.
 #[test]
 fn an_unknown_protocol_is_answered() {

@@ -2,6 +2,7 @@
 //! Multicast and broadcast between three hosts.
 
 use super::*;
+use crate::wire::{Protocol, igmp, ipv4};
 
 fn trio() -> Wire {
     let mut wire = Wire::of(vec![config(1), config(2), config(3)]);
@@ -187,6 +188,91 @@ fn reports_alert_the_routers_of_the_link() {
             // From the link-local address.
             assert_eq!(frame[22..24], [0xfe, 0x80]);
         }
+    }
+}
+
+/// RFC 3590 section 4: what was said before there was a link-local address is said again from it.
+#[test]
+fn groups_are_reported_again_from_the_link_local_address() {
+    for slaac in [false, true] {
+        let mut config = config(1);
+        (config.slaac, config.detect_duplicates) = (slaac, !slaac);
+        let mut wire = Wire::of(vec![config]);
+        let id = wire.udp(0, "[::]:5000");
+        wire.stacks[0].join(id, ip("ff05::1:3"), wire.now).unwrap();
+        wire.run(Duration::from_secs(5));
+        let IpAddr::V6(group) = ip("ff05::1:3") else { panic!("it is one of IPv6") };
+        let reports = wire.seen.iter().map(|(_, frame)| frame);
+        let reports: Vec<_> = reports.filter(|frame| frame.windows(16).any(|bytes| bytes == group.octets())).collect();
+        let from = |start: [u8; 2]| reports.iter().filter(|frame| frame[22..24] == start).count();
+        assert_eq!((from([0, 0]), from([0xfe, 0x80])), (2, 2), "slaac: {slaac}");
+    }
+}
+
+/// A message of IGMP to host 1.
+fn igmp_from(source: &str, to: &str, hops: u8, router_alert: bool, message: &igmp::Header) -> Vec<u8> {
+    let header = output::v4_header(source.parse().unwrap(), to.parse().unwrap(), hops, Protocol::IGMP);
+    let header = ipv4::Header { payload_len: message.len() as u16, router_alert, ..header };
+    let mut frame = [MacAddress::multicast_of(ip(to)).0, mac(3).0].concat();
+    frame.extend([8, 0]);
+    frame.resize(14 + header.len() + message.len(), 0);
+    header.emit(&mut frame[14..]);
+    message.emit(&mut frame[14 + header.len()..]);
+    frame
+}
+
+/// A question for all groups in a version of IGMP, to be answered within a tenth of a second but in the first.
+fn igmp_query(version: u8) -> igmp::Header {
+    let v3 = (version == 3).then_some(igmp::QueryV3 { suppress: false, robustness: 2, interval_code: 125 });
+    igmp::Header::Query(igmp::Query { group: [0; 4].into(), max_response_code: u8::from(version > 1), v3 })
+}
+
+/// RFC 3376 section 9.1: a question of IGMP counts if it alerts routers, as all but the oldest do, and went to all systems.
+#[test]
+fn questions_for_ipv4_from_further_away_are_not_answered() {
+    let mut wire = trio();
+    let id = wire.udp(0, "0.0.0.0:5000");
+    wire.stacks[0].join(id, ip("239.1.2.3"), wire.now).unwrap();
+    wire.run(Duration::from_secs(3));
+    let mut ask = |version, to: &str, hops, alert| {
+        let seen = wire.seen.len();
+        input::give(&mut wire, &igmp_from("10.0.0.3", to, hops, alert, &igmp_query(version)), Checksum::Complete);
+        // As long as the oldest version leaves.
+        wire.run(Duration::from_secs(10));
+        (wire.seen.len() > seen, wire.dropped(0, Reason::GroupReport))
+    };
+    for (number, version) in (0..).zip([3, 2]) {
+        assert_eq!(ask(version, "224.0.0.1", 2, true), (false, 3 * number + 1));
+        assert_eq!(ask(version, "224.0.0.1", 1, false), (false, 3 * number + 2));
+        assert_eq!(ask(version, "239.1.2.3", 1, true), (false, 3 * number + 3));
+        assert_eq!(ask(version, "224.0.0.1", 1, true), (true, 3 * number + 3));
+    }
+    assert_eq!(ask(1, "239.1.2.3", 1, false), (false, 7));
+    assert_eq!(ask(1, "224.0.0.1", 1, false), (true, 7));
+}
+
+/// RFC 2236 section 3 and section 10: another member's report is enough, if it is one of this link.
+#[test]
+fn reports_from_other_networks_keep_nobody_silent() {
+    for (source, answers) in [("10.0.0.3", false), ("192.0.2.3", true), ("0.0.0.0", true)] {
+        let mut wire = trio();
+        let id = wire.udp(0, "0.0.0.0:5000");
+        wire.stacks[0].join(id, ip("239.1.2.3"), wire.now).unwrap();
+        wire.run(Duration::from_secs(3));
+        wire.seen.clear();
+        let report = igmp::Header::ReportV2([239, 1, 2, 3].into());
+        for frame in [
+            igmp_from("10.0.0.3", "224.0.0.1", 1, true, &igmp_query(2)),
+            igmp_from(source, "239.1.2.3", 1, true, &report),
+        ] {
+            input::give(&mut wire, &frame, Checksum::Complete);
+        }
+        wire.run(Duration::from_secs(1));
+        assert_eq!(
+            (wire.seen.len(), wire.dropped(0, Reason::GroupReport)),
+            (answers.into(), answers.into()),
+            "{source}"
+        );
     }
 }
 

@@ -92,6 +92,32 @@ fn an_address_is_leased_renewed_and_given_back() {
     assert_eq!(run(&mut wire, server, 100, false), []);
 }
 
+/// RFC 2131 section 4.4.6: the server hears that a lease is given back also if its hardware address has to be asked for, which
+/// is done from the address that goes.
+#[test]
+fn a_lease_is_given_back_by_way_of_a_neighbour_that_was_forgotten() {
+    for answers in [true, false] {
+        let (mut wire, server) = served();
+        run(&mut wire, server, 5, false);
+        assert!(has_address(&wire));
+        wire.stacks[0].neighbours.flush();
+        if !answers {
+            wire.fate = Box::new(|from, frame| (from == 0).then(|| frame.to_vec()));
+        }
+        wire.stacks[0].release_lease(wire.now);
+        // A second time changes nothing.
+        wire.stacks[0].release_lease(wire.now);
+        assert!(wire.stacks[0].lease().is_none() && wire.stacks[0].unresolved() == 1);
+        let heard = run(&mut wire, server, 1, false);
+        assert_eq!(heard, if answers { vec![Kind::Release] } else { vec![] });
+        assert_eq!(has_address(&wire), !answers);
+        assert_eq!(run(&mut wire, server, 3, false), []);
+        assert!(!has_address(&wire));
+        wire.run(Duration::from_secs(5));
+        assert!(wire.stacks[0].unresolved() == 0);
+    }
+}
+
 #[test]
 fn a_refusal_begins_anew_and_a_dead_server_ends_the_lease() {
     let (mut wire, server) = served();

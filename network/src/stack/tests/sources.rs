@@ -154,6 +154,76 @@ fn nothing_is_sent_from_an_address_that_is_not_ours() {
     assert_eq!(errno(wire.stacks[0].send(id, &mut message, Some(at("10.0.0.2:7")), wire.now)), Errno::NETUNREACH);
 }
 
+/// RFC 4862 section 5.5.4: what goes on keeps its address for as long as that is valid, though there is a better one.
+#[test]
+fn a_connected_socket_keeps_the_address_that_its_peer_knows() {
+    let on_link = |prefix: &str| Route { prefix: prefix.parse().unwrap(), hop: crate::ip::Hop::OnLink, metric: 0 };
+    let mut configs = vec![config(1), config(2)];
+    configs[0].addresses = vec!["10.1.0.1/24".parse().unwrap()];
+    configs[0].routes = vec![on_link("10.0.0.0/24")];
+    configs[1].routes = vec![on_link("10.1.0.0/24")];
+    let mut wire = Wire::of(configs);
+    let (one, two) = (wire.udp(0, "0.0.0.0:5"), wire.udp(1, "10.0.0.2:7"));
+    wire.stacks[0].connect(one, at("10.0.0.2:7"), wire.now).unwrap();
+    wire.stacks[0].add_network("10.0.0.1/24".parse().unwrap(), false, wire.now).unwrap();
+    for to in [None, Some(at("10.0.0.2:7"))] {
+        let mut message = wire.message(b"to the peer");
+        done(wire.stacks[0].send(one, &mut message, to, wire.now));
+        wire.settle();
+        assert_eq!(wire.take(1, two).0, at("10.1.0.1:5"));
+        wire.send(1, two, b"back", "10.1.0.1:5");
+        wire.settle();
+        assert_eq!(wire.take(0, one), (at("10.0.0.2:7"), b"back".to_vec()));
+    }
+    // Who is not its peer hears from the better one.
+    wire.send(0, one, b"to another", "10.0.0.3:7");
+    let path = wire.stacks[0].sockets.get(one).unwrap().path;
+    assert_eq!(path.map(|path| path.source), Some(ip("10.0.0.1")));
+    // Once it is not ours any more, nothing goes to the peer before the next connect.
+    wire.stacks[0].remove_address(ip("10.1.0.1"), wire.now);
+    let mut message = wire.message(b"to the peer");
+    assert_eq!(errno(wire.stacks[0].send(one, &mut message, None, wire.now)), Errno::NETUNREACH);
+    wire.stacks[0].connect(one, at("10.0.0.2:7"), wire.now).unwrap();
+    done(wire.stacks[0].send(one, &mut message, None, wire.now));
+    wire.settle();
+    assert_eq!(wire.take(1, two).0, at("10.0.0.1:5"));
+}
+
+/// RFC 1122 section 3.2.1.3: what this host says to itself nobody else can say, also where that was heard before.
+#[test]
+fn what_a_host_tells_itself_opens_no_way_for_others() {
+    let (mut wire, id) = listening();
+    for (source, destination) in
+        [("10.0.0.1", "10.0.0.1"), ("127.0.0.1", "10.0.0.1"), ("fd00::1", "fd00::1"), ("::1", "fd00::1")]
+    {
+        let own = wire.udp(0, &SocketAddr::new(ip(source), 5).to_string());
+        wire.send(0, own, b"hello", &SocketAddr::new(ip(destination), 7).to_string());
+        wire.settle();
+        assert_eq!(wire.take(0, id).1, b"hello");
+        let mut frame = [mac(1).0, mac(3).0].concat();
+        match (ip(source), ip(destination)) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => {
+                frame.extend([8, 0]);
+                frame.resize(34, 0);
+                let header = output::v4_header(source, destination, 64, Protocol::UDP);
+                crate::wire::ipv4::Header { payload_len: 13, ..header }.emit(&mut frame[14..]);
+            }
+            (IpAddr::V6(source), IpAddr::V6(destination)) => {
+                frame.extend([0x86, 0xdd]);
+                frame.resize(54, 0);
+                output::v6_header(source, destination, 64, Protocol::UDP, 13).emit(&mut frame[14..]);
+            }
+            _ => panic!("one packet has one family"),
+        }
+        frame.extend([0, 5, 0, 7, 0, 13, 1, 1]);
+        frame.extend(b"hello");
+        let before = wire.dropped(0, Reason::Source);
+        give(&mut wire, &frame, Checksum::Verified);
+        assert!(wire.stacks[0].receive_from(id).is_pending(), "{source}");
+        assert_eq!(wire.dropped(0, Reason::Source), before + 1, "{source}");
+    }
+}
+
 /// RFC 1122 section 3.2.1.3: a group is nobody's source, nor is everybody.
 #[test]
 fn sockets_of_groups_speak_as_the_host() {
