@@ -6,7 +6,7 @@
 
 use crate::handshake::{Acceptor, Request, Verdict};
 use crate::socket::Shared;
-use catmem::rendezvous::{self, recv_bytes, send_refusal};
+use catmem::rendezvous::{self, Caller, recv_bytes, send_refusal};
 use core::time::Duration;
 use runtime::reactor::Interest;
 use runtime::time::Time;
@@ -120,9 +120,14 @@ impl Door {
             }
             *budget -= 1;
             let guest = match self.name.accept() {
-                Ok(Some(guest)) => guest,
-                Ok(None) => {
+                Ok(Caller::Opener(guest)) => guest,
+                Ok(Caller::Nobody) => {
                     self.acceptor.deserted();
+                    return None;
+                }
+                Ok(Caller::Strangers) => {
+                    // Enough for this look; but the name is watched by edges, and would not say again that others wait.
+                    *budget = 0;
                     return None;
                 }
                 Err(error) => {

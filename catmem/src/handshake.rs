@@ -6,7 +6,8 @@ use crate::doorbell::{Doorbell, can_membarrier};
 use crate::eventfd::Eventfd;
 use crate::mapping::Mapping;
 use crate::rendezvous::{
-    Direction, Hello, Listener, OpenRequest, recv_hello, recv_request, send_hello, send_refusal, send_request,
+    BACKLOG, Caller, Direction, Hello, Listener, OpenRequest, recv_hello, recv_request, send_hello, send_refusal,
+    send_request,
 };
 use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
@@ -103,12 +104,49 @@ impl Offer {
         send_hello(socket, &self.hello, &self.memory, [self.mine.as_fd(), self.bell.peer().as_fd()])
     }
 
-    /// One last look, without waiting, for an opener that has connected and asked already.
+    /// One last look, without waiting, for an opener that has connected and asked already. Those in front of it that are
+    /// dead or silent are let go.
     pub fn last_call(&self) -> Option<OwnedFd> {
-        let socket = self.listener.accept().ok()??;
-        let request = recv_request(&socket).ok()??;
-        self.answer(&socket, request).ok()?;
-        Some(socket)
+        // As many as can wait, and one that comes meanwhile.
+        for _ in 0..=BACKLOG {
+            let socket = match self.listener.accept().ok()? {
+                Caller::Opener(socket) => socket,
+                Caller::Strangers => continue,
+                Caller::Nobody => return None,
+            };
+            if let Ok(Some(request)) = recv_request(&socket)
+                && self.answer(&socket, request).is_ok()
+            {
+                return Some(socket);
+            }
+        }
+        None
+    }
+}
+
+/// An opener is being greeted. However that ends, also if the coroutine is dropped, a close need not wait for it any longer,
+/// unless a letter says that it has joined.
+struct Greeting<'a>(&'a Cell<bool>);
+
+impl<'a> Greeting<'a> {
+    fn begin(offer: &'a Offer) -> Self {
+        offer.greeting.set(true);
+        Self(&offer.greeting)
+    }
+}
+
+impl Drop for Greeting<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}
+
+/// What an opener is told that is refused for this reason.
+fn refusal(errno: Errno) -> Errno {
+    match errno {
+        Errno::PROTO | Errno::TIMEDOUT => Errno::PROTO,
+        // It has done nothing wrong: something is lacking here, such as descriptors on their way (`ETOOMANYREFS`).
+        _ => Errno::NOBUFS,
     }
 }
 
@@ -116,8 +154,8 @@ impl Offer {
 pub async fn create(reactor: Rc<Reactor>, offer: Rc<Offer>, limit: Duration, mailbox: Rc<Mailbox>, serial: u64) {
     loop {
         let socket = match offer.listener.accept() {
-            Ok(Some(socket)) => socket,
-            Ok(None) => {
+            Ok(Caller::Opener(socket)) => socket,
+            Ok(Caller::Strangers | Caller::Nobody) => {
                 if let Err(error) = reactor.readable(&offer.listener).await {
                     return mailbox.put(serial, Outcome::Failed(error));
                 }
@@ -132,15 +170,18 @@ pub async fn create(reactor: Rc<Reactor>, offer: Rc<Offer>, limit: Duration, mai
                 continue;
             }
         };
-        offer.greeting.set(true);
+        let greeting = Greeting::begin(&offer);
         match greet(&reactor, &offer, &socket, limit).await {
-            // Still greeting until the letter is read: a close before that must not look for another opener.
-            Ok(()) => return mailbox.put(serial, Outcome::Joined(socket)),
+            Ok(()) => {
+                // Still greeting until the letter is read: a close before that must not look for another opener.
+                core::mem::forget(greeting);
+                return mailbox.put(serial, Outcome::Joined(socket));
+            }
             Err(error) => {
-                offer.greeting.set(false);
+                drop(greeting);
                 log::debug!("a pipe refused an opener: {error}");
                 // It may be gone already; then nobody is left to be told.
-                let _ = send_refusal(&socket, Errno::PROTO);
+                let _ = send_refusal(&socket, refusal(error.errno()));
                 mailbox.put(serial, Outcome::Refused);
                 // Everything else has its turn, however fast such openers come; above all a close that waited for this one.
                 pause().await;
@@ -214,4 +255,22 @@ pub fn attach(hello: &Hello, memory: OwnedFd, bells: [OwnedFd; 2]) -> Result<(Ma
     let mapping = Mapping::attach(memory, total)?;
     let [creator, opener] = bells;
     Ok((mapping, [Eventfd::from_peer(creator)?, Eventfd::from_peer(opener)?]))
+}
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_broke_the_rules_is_told_so() {
+        for (errno, told) in [
+            (Errno::PROTO, Errno::PROTO),
+            (Errno::TIMEDOUT, Errno::PROTO),
+            (Errno::MFILE, Errno::NOBUFS),
+            (Errno::from_raw(rustix::io::Errno::TOOMANYREFS.raw_os_error()), Errno::NOBUFS),
+        ] {
+            assert_eq!(refusal(errno), told);
+        }
+    }
 }

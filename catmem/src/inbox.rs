@@ -49,10 +49,17 @@ impl buf::Release for GiveBack {
     }
 }
 
-/// A message that comes in pieces.
-struct Assembly {
-    buf: Buf,
-    filled: usize,
+const TOO_LONG: Error =
+    Error::new(Errno::MSGSIZE, "a message was dropped: it was longer than catmem.max_message or than any buffer");
+
+/// What was begun, and is not done with.
+enum Begun {
+    /// A message that comes in pieces.
+    Message { buf: Buf, filled: usize },
+    /// One that is longer than what is taken: its pieces are thrown away.
+    TooLong { total: usize, passed: usize },
+    /// A record of a stream that no buffer is long enough for, still at the head: all before `from` was copied out.
+    Record { record: Record, from: usize },
 }
 
 /// The reading half.
@@ -63,7 +70,7 @@ pub struct Inbox {
     loans: Loans,
     /// The peer's arena: first byte and length.
     arena: (NonNull<u8>, usize),
-    assembly: Option<Assembly>,
+    begun: Option<Begun>,
     /// What a sized pop has left of its message.
     rest: Sga,
     /// The last record came within a few looks.
@@ -72,7 +79,7 @@ pub struct Inbox {
     pieces: bool,
     /// A message may have no bytes.
     datagrams: bool,
-    /// The longest message that the peer may publish.
+    /// The longest message that is taken.
     longest: usize,
     _mapping: Rc<Mapping>,
 }
@@ -85,7 +92,7 @@ impl Inbox {
         arena: core::ops::Range<usize>,
         returns: usize,
         bell: &Rc<Doorbell>,
-        pools: &Pools,
+        (pools, max_message): (&Pools, usize),
     ) -> Self {
         assert!(arena.start <= arena.end && arena.end <= mapping.len());
         // SAFETY: the start lies inside the mapping, which `_mapping` keeps.
@@ -103,12 +110,12 @@ impl Inbox {
             pools: pools.clone(),
             loans: Loans::new(hook),
             arena: (base, arena.len()),
-            assembly: None,
+            begun: None,
             rest: Sga::new(),
             streaming: false,
             pieces: false,
             datagrams: false,
-            longest: MESSAGE_MAX,
+            longest: max_message.min(MESSAGE_MAX),
             _mapping: Rc::clone(mapping),
         }
     }
@@ -152,7 +159,7 @@ impl Inbox {
     #[inline]
     pub fn spin_for_message(&mut self, mode: PopMode, looks: u32) -> Sga {
         // Asked here, and not when the message is there.
-        if !self.rest.has_no_segment() || self.assembly.is_some() {
+        if !self.rest.has_no_segment() || self.begun.is_some() {
             return Sga::new();
         }
         match mode {
@@ -171,7 +178,7 @@ impl Inbox {
     /// A whole message, if that is the next record and takes nothing but a copy, or with [`PopMode::InPlace`] a loan.
     #[inline(always)]
     pub fn pop_now(&mut self, mode: PopMode) -> Sga {
-        if !self.rest.has_no_segment() || self.assembly.is_some() {
+        if !self.rest.has_no_segment() || self.begun.is_some() {
             return Sga::new();
         }
         match (self.ring.header(), mode) {
@@ -212,7 +219,7 @@ impl Inbox {
     }
 
     /// From now on a message may have no bytes. It has a segment all the same, which the end has not. None is longer than a
-    /// datagram can be: one that no buffer is large enough for would stand in front of all others for ever.
+    /// datagram can be.
     pub fn as_datagrams(&mut self) {
         self.datagrams = true;
         self.longest = DATAGRAM_MAX;
@@ -221,11 +228,12 @@ impl Inbox {
     /// The next message; one without segments is the end.
     ///
     /// # Errors
-    /// `EPROTO`: the peer broke the rules. `ENOBUFS`: no buffer; the message is still there.
+    /// `EPROTO`: the peer broke the rules. `ENOBUFS`: no buffer; the message is still there. `EMSGSIZE`: it was longer than
+    /// what is taken, or than any buffer can be, and is gone, because nothing behind it would ever come through.
     #[inline]
     pub fn pop(&mut self, mode: PopMode) -> Poll<Result<Sga>> {
         // The usual case: a small whole message, to be copied.
-        if mode == PopMode::Whole && self.rest.is_empty() && self.assembly.is_none() {
+        if mode == PopMode::Whole && self.rest.is_empty() && self.begun.is_none() {
             match self.ring.peek() {
                 Ok(None) => return Poll::Pending,
                 Ok(Some(record)) if record.kind == Kind::Whole && record.len <= self.longest => {
@@ -254,10 +262,13 @@ impl Inbox {
     }
 
     fn message(&mut self, mode: PopMode) -> Result<Option<Sga>> {
+        if let Some(Begun::Record { record, from }) = self.begun {
+            return self.part(record, from).map(|buf| Some(buf.into()));
+        }
         for _ in 0..RECORDS_PER_LOOK {
             let Some(record) = self.ring.peek()? else { return Ok(None) };
             match record.kind {
-                Kind::Whole if self.assembly.is_none() && record.len <= self.longest => {
+                Kind::Whole if self.begun.is_none() && record.len <= self.longest => {
                     if mode == PopMode::InPlace
                         && let Some(buf) = self.in_place(record)?
                     {
@@ -265,23 +276,31 @@ impl Inbox {
                     }
                     return self.copy(record).map(|buf| Some(buf.into()));
                 }
-                Kind::Empty if self.datagrams && self.assembly.is_none() => {
+                Kind::Whole if self.begun.is_none() && !self.datagrams => {
+                    self.check_held()?;
+                    self.consume(record);
+                    return Err(TOO_LONG);
+                }
+                Kind::Empty if self.datagrams && self.begun.is_none() => {
                     return self.copy(record).map(|buf| Some(buf.into()));
                 }
-                Kind::Descriptors if self.assembly.is_none() => return self.by_reference(record).map(Some),
+                Kind::Descriptors if self.begun.is_none() => return self.by_reference(record).map(Some),
                 Kind::First | Kind::Next | Kind::Last if self.pieces => return self.piece(record).map(Some),
                 Kind::Abort if self.pieces => self.consume(record),
-                Kind::First if self.assembly.is_none() => self.begin(record)?,
+                Kind::First if self.begun.is_none() => self.begin(record)?,
                 Kind::Next => self.fill(record, false)?,
                 Kind::Last => {
                     self.fill(record, true)?;
-                    return Ok(self.assembly.take().map(|assembly| assembly.buf.into()));
+                    return match self.begun.take() {
+                        Some(Begun::Message { buf, .. }) => Ok(Some(buf.into())),
+                        _ => Err(TOO_LONG),
+                    };
                 }
-                Kind::Abort if self.assembly.is_some() => {
-                    self.assembly = None;
+                Kind::Abort if self.begun.is_some() => {
+                    self.begun = None;
                     self.consume(record);
                 }
-                Kind::End if self.assembly.is_none() => {
+                Kind::End if self.begun.is_none() => {
                     self.consume(record);
                     self.tell_all();
                     return Ok(Some(Sga::new()));
@@ -313,9 +332,26 @@ impl Inbox {
         if !self.ring.release().is_idle() {
             self.check_held()?;
         }
-        let buf = self.pools.alloc_filled(record.len, |bytes| self.ring.read(0, bytes))?;
-        self.consume(record);
-        Ok(buf)
+        match self.pools.alloc_filled(record.len, |bytes| self.ring.read(0, bytes)) {
+            Ok(buf) => {
+                self.consume(record);
+                Ok(buf)
+            }
+            Err(error) => self.not_copied(record, error),
+        }
+    }
+
+    /// There was no buffer for the record; if there never will be, it must not stand in front of all others.
+    #[cold]
+    fn not_copied(&mut self, record: Record, error: Error) -> Result<Buf> {
+        if record.len <= self.pools.longest() {
+            Err(error)
+        } else if self.pieces {
+            self.part(record, 0)
+        } else {
+            self.consume(record);
+            Err(TOO_LONG)
+        }
     }
 
     /// The record as a buffer over the ring itself, unless it goes around the ring's end or too many are held.
@@ -358,7 +394,8 @@ impl Inbox {
             message.push_back(buf)?;
         }
         self.consume(record);
-        Ok(message)
+        // Dropped, it goes back to its sender.
+        if message.len() > self.longest { Err(TOO_LONG) } else { Ok(message) }
     }
 
     fn begin(&mut self, record: Record) -> Result<()> {
@@ -367,27 +404,38 @@ impl Inbox {
         self.ring.read(0, &mut total);
         let total = usize::try_from(u64::from_le_bytes(total)).map_err(|_| BROKEN)?;
         let len = record.len - TOTAL;
-        if total <= len || total > self.longest {
+        let most = if self.datagrams { DATAGRAM_MAX } else { MESSAGE_MAX };
+        if total <= len || total > most {
             return Err(BROKEN);
         }
-        let mut buf = self.pools.alloc(total)?;
-        let into = buf.get_mut().and_then(|bytes| bytes.get_mut(..len)).ok_or(BROKEN)?;
-        self.ring.read(TOTAL, into);
-        self.assembly = Some(Assembly { buf, filled: len });
+        self.begun = Some(if total > self.longest.min(self.pools.longest()) {
+            Begun::TooLong { total, passed: len }
+        } else {
+            let mut buf = self.pools.alloc(total)?;
+            let into = buf.get_mut().and_then(|bytes| bytes.get_mut(..len)).ok_or(BROKEN)?;
+            self.ring.read(TOTAL, into);
+            Begun::Message { buf, filled: len }
+        });
         self.consume(record);
         Ok(())
     }
 
     fn fill(&mut self, record: Record, last: bool) -> Result<()> {
         self.check_held()?;
-        let assembly = self.assembly.as_mut().ok_or(BROKEN)?;
-        let end = assembly.filled + record.len;
-        if (end == assembly.buf.len()) != last {
+        let (total, done) = match &mut self.begun {
+            Some(Begun::Message { buf, filled }) => (buf.len(), filled),
+            Some(Begun::TooLong { total, passed }) => (*total, passed),
+            Some(Begun::Record { .. }) | None => return Err(BROKEN),
+        };
+        let from = core::mem::replace(done, *done + record.len);
+        let end = *done;
+        if end > total || (end == total) != last {
             return Err(BROKEN);
         }
-        let into = assembly.buf.get_mut().and_then(|bytes| bytes.get_mut(assembly.filled..end)).ok_or(BROKEN)?;
-        self.ring.read(0, into);
-        assembly.filled = end;
+        if let Some(Begun::Message { buf, .. }) = &mut self.begun {
+            let into = buf.get_mut().and_then(|bytes| bytes.get_mut(from..end)).ok_or(BROKEN)?;
+            self.ring.read(0, into);
+        }
         self.consume(record);
         Ok(())
     }

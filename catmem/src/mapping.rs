@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The shared memory of a pipe: a sealed memfd, mapped.
 //!
-//! What always holds: every byte of a mapping can be read and written for as long as the mapping lives, whatever the
-//! other process does. It cannot make the file shorter (`F_SEAL_SHRINK`), nor could it ever (`F_SEAL_SEAL` keeps the
-//! seals), so no access ends in `SIGBUS`. Huge-page files are refused, because a hole punched into one can do just that.
+//! What always holds: every byte of a mapping lies inside its file for as long as the mapping lives, whatever the other
+//! process does. It cannot make the file shorter (`F_SEAL_SHRINK`), nor could it ever (`F_SEAL_SEAL` keeps the seals), so no
+//! peer can have an access end in `SIGBUS`. Huge-page files are refused, because a hole punched into one can do just that.
+//!
+//! What does not hold: pages come with the first touch. Where the kernel promises no more memory than it has
+//! (`vm.overcommit_memory` 2), that touch ends in `SIGBUS` once all is promised. To have the pages from the start would take
+//! the memory of whole rings and slots for every pipe, used or not.
 //!
 //! Texts: `memfd_create(2)`, `F_GET_SEALS` in `fcntl(2)`, `mmap(2)`.
 
@@ -95,8 +99,9 @@ impl Mapping {
 
     /// The first byte, aligned to a page.
     ///
-    /// All `len` bytes can be read and written until the mapping drops. The other process may write them at any time,
-    /// so they must only be touched by atomics, or by raw copies whose outcome is checked; never through a reference.
+    /// All `len` bytes can be read and written until the mapping drops, as far as there is memory. The other process may
+    /// write them at any time, so they must only be touched by atomics, or by raw copies whose outcome is checked; never
+    /// through a reference.
     #[must_use]
     pub const fn base(&self) -> NonNull<u8> {
         self.base

@@ -81,7 +81,7 @@ impl Ends {
         let arena = layout.arena[peer as usize]..layout.arena[peer as usize] + arena_len(peer);
         Self {
             outbox: Outbox::new(Producer::new(ring(side)), outgoing, max_message),
-            inbox: Inbox::new(mapping, ring(peer), arena, Layout::returns(peer), &bell, pools),
+            inbox: Inbox::new(mapping, ring(peer), arena, Layout::returns(peer), &bell, (pools, max_message)),
             bell,
             mine,
         }

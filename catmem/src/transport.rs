@@ -38,7 +38,7 @@ pub struct Settings {
     pub directory: Option<PathBuf>,
     /// The sizes of pipes that are made here.
     pub sizes: Sizes,
-    /// The longest message that is pushed, in bytes.
+    /// The longest message that is pushed or popped, in bytes.
     pub max_message: usize,
     /// How long an opener that has connected may take to say what it wants.
     pub handshake_timeout: Duration,

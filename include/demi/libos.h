@@ -259,6 +259,7 @@ extern int demi_pushto(_Out_ demi_qtoken_t *qt_out, _In_ int sockqd, _In_ const 
  *   ECONNRESET    the peer died, or closed with a linger time of zero, and all that it had pushed was popped
  *   EPROTO        the peer broke the protocol
  *   ENOBUFS       there is no memory for the message, which stays for the next pop
+ *   EMSGSIZE      the message was longer than catmem.max_message, or than any buffer can be, and is gone
  *   ENOTCONN      the stream socket is not connected
  *   ECONNREFUSED  a datagram to the peer of this datagram socket found nobody there
  *   ECANCELED     by margay_cancel() or a close

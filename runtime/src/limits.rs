@@ -29,7 +29,7 @@ pub const ARMED_AT_ONCE: usize = 64;
 pub const HELD_MESSAGES_MAX: usize = 256;
 /// Buffers over memory that a peer lent, per pipe, second views included (`ENOBUFS`).
 pub const LOANS_MAX: u32 = 1024;
-/// The longest message that a peer may announce (`EPROTO`); what is pushed is bounded by `catmem.max_message`.
+/// The longest message that a peer may announce (`EPROTO`); what is pushed or popped is bounded by `catmem.max_message`.
 pub const MESSAGE_MAX: usize = 1 << 30;
 /// Segments of one pipe and direction that are handed over by reference at once (the push waits).
 pub const LENT_SEGMENTS_MAX: usize = 256;

@@ -141,7 +141,7 @@ impl LibOs {
     /// # Errors
     /// `EBADF`; `EINVAL` for a size of zero; `EAGAIN` too many tokens are open. With the completion: `ECONNRESET` the peer
     /// died and all that it had published was popped, `EPROTO` it broke the rules, `ENOBUFS` no buffer for the message,
-    /// which is still there. Sockets: `ENOTCONN`.
+    /// which is still there, `EMSGSIZE` it was longer than `catmem.max_message` or than any buffer can be, and is gone. Sockets: `ENOTCONN`.
     ///
     /// ```
     /// # use margay::{Config, LibOs};

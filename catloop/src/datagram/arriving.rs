@@ -6,6 +6,7 @@ use super::naming::UNJOINED;
 use super::{Datagrams, NAMES};
 use crate::address::serves;
 use catmem::Carries;
+use catmem::rendezvous::Caller;
 use runtime::limits::{GREETINGS_MAX, TAKEN_PER_LOOK};
 use runtime::op::{Direction, Wakes};
 use runtime::reactor::Interest;
@@ -23,8 +24,9 @@ impl Datagrams {
             let Some(Some(socket)) = self.sockets.get(handle as usize) else { return };
             let Some(bound) = &socket.bound else { return };
             match bound.listener.accept() {
-                Ok(Some(connection)) => self.greet(handle, Newcomer::new(connection), wakes),
-                Ok(None) => return,
+                Ok(Caller::Opener(connection)) => self.greet(handle, Newcomer::new(connection), wakes),
+                // Behind strangers others may wait: then the event comes again.
+                Ok(Caller::Nobody | Caller::Strangers) => return,
                 Err(error) => {
                     log::warn!("a datagram socket could not take a sender: {error}");
                     // Out of descriptors, most likely: not before a while, or the event would come all the time.

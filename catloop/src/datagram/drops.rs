@@ -14,11 +14,13 @@ pub enum Reason {
     Evicted,
     /// It came to a connected socket, from somebody else than its peer.
     Filtered,
+    /// It came, and no buffer can be long enough for it.
+    TooLong,
 }
 
 /// How many there were of each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Drops([u64; 5]);
+pub struct Drops([u64; 6]);
 
 impl Drops {
     /// One more.

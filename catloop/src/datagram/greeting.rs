@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a sender says when it comes to a socket's name: its [`Request`], then the memory of the pipe, which it has made
-//! itself. It does not wait for an answer: its datagrams are in that memory already, or will be soon, and reach the receiver
-//! even if the sender has gone when it looks.
+//! itself. It does not wait for an answer: its first datagram is in that memory already, and reaches the receiver even if the
+//! sender has gone when it looks.
 //!
 //! Nearly always both messages are there when the connection is accepted. A sender that was stopped between them is waited
 //! for by a coroutine, for so long and no longer.
@@ -65,9 +65,10 @@ impl Newcomer {
 ///
 /// # Errors
 /// `ECONNRESET` if the receiver is gone, else what `sendmsg` says.
-pub fn say(connection: &OwnedFd, request: Request, hello: &Hello, memory: &OwnedFd) -> Result<()> {
-    send_bytes(connection, &request.to_bytes())?;
-    send_offer(connection, hello, memory)
+pub fn say(greeting: &Greeting) -> Result<()> {
+    let Greeting { connection, request, hello, memory } = greeting;
+    send_bytes(&**connection, &request.to_bytes())?;
+    send_offer(&**connection, hello, memory)
 }
 
 /// What coroutines tell the table of sockets.

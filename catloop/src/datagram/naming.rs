@@ -2,7 +2,7 @@
 //! Names of sockets, and pipes: made by the first datagram to an address, and let go.
 
 use super::drops::Reason;
-use super::greeting::say;
+use super::greeting::{Greeting, say};
 use super::socket::Bound;
 use super::{CLOSED, Datagrams, NAMES};
 use crate::handshake::Request;
@@ -58,7 +58,8 @@ impl Datagrams {
         Ok(SocketAddr::new(ip, port))
     }
 
-    /// Makes a pipe from this canonical address to whoever serves that one. It carries datagrams at once.
+    /// Makes a pipe from this canonical address to whoever serves that one. It carries datagrams at once; nobody has it before
+    /// [`present`](Self::present).
     ///
     /// # Errors
     /// Why the datagram is lost.
@@ -67,48 +68,57 @@ impl Datagrams {
         handle: Handle,
         source: SocketAddr,
         to: SocketAddr,
-    ) -> core::result::Result<u32, Reason> {
-        let unmade = |error: Error| {
-            log::debug!("a pipe for datagrams to {to} could not be made: {error}");
-            Reason::Unmade
-        };
+    ) -> core::result::Result<(u32, Greeting), Reason> {
         let connection = reach(&self.places, to)?;
         self.make_room(handle);
         let pipe = self.pipes.reserve(self.peers.next_id(), Some(UNJOINED));
-        let made = self.introduce(handle, pipe, &Rc::new(connection), source, to);
-        if let Err(error) = made {
-            self.pipes.abort(pipe);
-            return Err(unmade(error));
-        }
-        let id = self.insert(handle, to, pipe).ok_or(Reason::Unmade)?;
-        // Nothing can be in it yet: from here on the inner transport waits for the first answer.
-        match self.pipes.pop(pipe, PopMode::Whole) {
-            Poll::Pending => Ok(id),
-            Poll::Ready(_) => {
-                self.remove(id);
-                Err(Reason::Unmade)
+        let greeting = match self.prepare(handle, pipe, Rc::new(connection), source, to) {
+            Ok(greeting) => greeting,
+            Err(error) => {
+                self.pipes.abort(pipe);
+                return Err(unmade(to, error));
             }
-        }
+        };
+        let id = self.insert(handle, to, pipe).ok_or(Reason::Unmade)?;
+        Ok((id, greeting))
     }
 
-    fn introduce(
+    fn prepare(
         &mut self,
         handle: Handle,
         pipe: Handle,
-        connection: &Rc<OwnedFd>,
+        connection: Rc<OwnedFd>,
         source: SocketAddr,
         to: SocketAddr,
-    ) -> Result<()> {
+    ) -> Result<Greeting> {
         let options = self.at(handle)?.options;
         let (send_order, receive_order) = (options.send_order, options.receive_order);
         // The slots' size means nothing without slots.
         let sizes = [Sizes::new(send_order, 12, 0)?, Sizes::new(receive_order, 12, 0)?];
         // Nothing is known of the receiver: full barriers on this side.
-        let (hello, memory) = self.pipes.host(pipe, connection, sizes, false, Carries::Datagrams)?;
+        let (hello, memory) = self.pipes.host(pipe, &connection, sizes, false, Carries::Datagrams)?;
+        // From here on the inner transport waits for the first answer. While nobody has the memory there is none yet; a look
+        // later on could find one, and would have to keep it.
+        let nothing = self.pipes.pop(pipe, PopMode::Whole);
+        debug_assert!(nothing.is_pending());
         let membarrier = can_membarrier();
         let kind = Kind::Datagram;
         let request = Request { kind, membarrier, source, destination: to, send_order, receive_order };
-        say(connection, request, &hello, &memory)
+        Ok(Greeting { connection, request, hello, memory })
+    }
+
+    /// Hands the pipe over, with what was put into it.
+    ///
+    /// # Errors
+    /// Why that is lost. The peer is gone then.
+    pub(super) fn present(&mut self, id: u32, greeting: &Greeting) -> core::result::Result<(), Reason> {
+        let said = say(greeting);
+        #[cfg(test)]
+        super::tests::said();
+        said.map_err(|error| {
+            self.remove(id);
+            unmade(greeting.request.destination, error)
+        })
     }
 
     /// Adds a peer whose pipe was reserved for the number that is next.
@@ -128,8 +138,12 @@ impl Datagrams {
         }
         let Some(id) = socket.group.least_used() else { return };
         for _ in 0..EVICTED_MAX {
-            let Poll::Ready(Ok(Some(_))) = self.take(id, PopMode::Whole) else { break };
-            self.drops.count(Reason::Evicted);
+            match self.take(id, PopMode::Whole) {
+                Poll::Ready(Ok(Some(_))) => self.drops.count(Reason::Evicted),
+                // Counted already.
+                Poll::Ready(Err(error)) if error.errno() == Errno::MSGSIZE => {}
+                _ => break,
+            }
         }
         self.remove(id);
     }
@@ -182,6 +196,11 @@ impl Datagrams {
             self.try_again(handle);
         }
     }
+}
+
+fn unmade(to: SocketAddr, error: Error) -> Reason {
+    log::debug!("a pipe for datagrams to {to} could not be made: {error}");
+    Reason::Unmade
 }
 
 /// Connects to the socket that serves this address.

@@ -18,7 +18,8 @@ impl Datagrams {
     /// Pops a datagram: its sender's address, then its payload.
     ///
     /// # Errors
-    /// `ECONNREFUSED` of a connected socket whose earlier datagram nobody took; `ENOBUFS`, nothing is lost then.
+    /// `ECONNREFUSED` of a connected socket whose earlier datagram nobody took; `ENOBUFS`, nothing is lost then; `EMSGSIZE`, a
+    /// datagram was dropped that no buffer can be long enough for.
     pub fn pop(&mut self, handle: Handle, mode: PopMode) -> Poll<Result<Sga>> {
         for _ in 0..DATAGRAM_LOOKS {
             let Some(Some(socket)) = self.sockets.get_mut(handle as usize) else { return Poll::Ready(Err(CLOSED)) };
@@ -79,7 +80,7 @@ impl Datagrams {
     /// The peer's next datagram; `None` if nothing will come any more.
     ///
     /// # Errors
-    /// `ENOBUFS`: the datagram is still there.
+    /// `ENOBUFS`: the datagram is still there. `EMSGSIZE`: it was too long for any buffer, and is counted as dropped.
     pub(super) fn take(&mut self, id: u32, mode: PopMode) -> Poll<Result<Option<Sga>>> {
         let Some(peer) = self.peers.get(id) else { return Poll::Ready(Ok(None)) };
         if let Some(message) = peer.stash.take() {
@@ -88,6 +89,10 @@ impl Datagrams {
         match self.pipes.pop(peer.pipe, mode) {
             Poll::Ready(Ok(message)) => Poll::Ready(Ok((message.segments() != 0).then_some(message))),
             Poll::Ready(Err(error)) if error.errno() == Errno::NOBUFS => Poll::Ready(Err(error)),
+            Poll::Ready(Err(error)) if error.errno() == Errno::MSGSIZE => {
+                self.drops.count(Reason::TooLong);
+                Poll::Ready(Err(error))
+            }
             Poll::Ready(Err(_)) => Poll::Ready(Ok(None)),
             Poll::Pending => Poll::Pending,
         }

@@ -83,22 +83,29 @@ impl Datagrams {
         // A pipe may turn out to be dead, with another one behind it; one that was just made is not tried twice.
         loop {
             let known = self.at(handle)?.group.find(address);
-            let id = if let Some(id) = known {
-                id
+            let (id, greeting) = if let Some(id) = known {
+                (id, None)
             } else {
                 let source = self.source(handle, address)?;
                 match self.dial(handle, source, address) {
-                    Ok(id) => id,
+                    Ok((id, greeting)) => (id, Some(greeting)),
                     Err(reason) => return self.lost_for(handle, address, reason),
                 }
             };
             if self.put(id, &mut payload, len) {
+                // A new pipe has room, so the datagram was not dropped: it goes with the memory.
+                if let Some(greeting) = greeting
+                    && let Err(reason) = self.present(id, &greeting)
+                {
+                    return self.lost_for(handle, address, reason);
+                }
                 if self.peers.get(id).is_some() {
                     self.at(handle)?.last = Some((to, id));
                 }
                 return Ok(());
             }
             if known.is_none() {
+                self.remove(id);
                 return self.lost_for(handle, address, Reason::Unmade);
             }
         }

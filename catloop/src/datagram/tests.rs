@@ -10,6 +10,7 @@ mod whole;
 
 use super::drops::Reason;
 use super::*;
+use core::cell::RefCell;
 use core::num::NonZeroUsize;
 use core::task::Poll;
 use runtime::buf::{Classes, Sga};
@@ -23,6 +24,17 @@ use tempfile::TempDir;
 const NAP: Duration = Duration::from_millis(1);
 const ROUNDS: usize = 10_000;
 const RING: usize = 256 << 10;
+
+thread_local! {
+    static WHEN_SAID: RefCell<Option<Box<dyn FnOnce()>>> = const { RefCell::new(None) };
+}
+
+/// A sender has just handed its pipe over: what a test has ready for that moment happens.
+pub(super) fn said() {
+    if let Some(happens) = WHEN_SAID.take() {
+        happens();
+    }
+}
 
 /// One LibOs, reduced to its datagram sockets.
 struct Node {
@@ -48,8 +60,12 @@ impl Node {
     }
 
     fn with(settings: &Settings) -> Self {
+        Self::with_buffers(settings, &Classes { small_count: 4096, large_count: 64, ..Classes::default() })
+    }
+
+    fn with_buffers(settings: &Settings, classes: &Classes) -> Self {
         let reactor = Reactor::new().unwrap();
-        let pools = Pools::new(&Classes { small_count: 4096, large_count: 64, ..Classes::default() }).unwrap();
+        let pools = Pools::new(classes).unwrap();
         let (hosts, places) = (Rc::new(Hosts::new(&settings.addresses)), Places::new(settings.directory.clone()));
         let sockets = Datagrams::new(settings, (&hosts, &places), Rc::clone(&reactor), pools.clone(), 5 << 41);
         let mut wakes = Wakes::default();

@@ -70,15 +70,16 @@ struct Harness {
     ended: bool,
 }
 
-/// One run over the string for a pipe of messages, and one for a stream.
+/// Runs over the string for a pipe of messages and for a stream, with buffers that are long enough for all and with such that
+/// are not.
 ///
 /// # Panics
 /// If one of the promises above does not hold.
 pub fn ring_reader(bytes: &[u8]) {
-    for stream in [false, true] {
+    for (stream, short) in [(false, false), (true, false), (false, true), (true, true)] {
         let mut input = Input(bytes);
         // Out of descriptors or memory: nothing to find out about.
-        let Ok(mut harness) = Harness::new(stream) else { return };
+        let Ok(mut harness) = Harness::new(stream, short) else { return };
         for _ in 0..STEPS {
             if input.0.is_empty() {
                 break;
@@ -105,7 +106,7 @@ pub fn handshake(bytes: &[u8]) {
 }
 
 impl Harness {
-    fn new(stream: bool) -> Result<Self> {
+    fn new(stream: bool, short: bool) -> Result<Self> {
         let directions = [Direction::new(12, 12, 2)?; 2];
         let layout = Layout::new(directions);
         let hello = Hello::new(directions, layout.total as u64, false)?;
@@ -116,10 +117,10 @@ impl Harness {
         let pools = Pools::new(&Classes {
             small_size: 256,
             small_count: 64,
-            large_size: 4096,
+            large_size: if short { 512 } else { 4096 },
             large_count: 16,
             headroom: 0,
-            oversize_limit: 256 << 10,
+            oversize_limit: if short { 0 } else { 256 << 10 },
             views: 64,
         })?;
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;

@@ -114,13 +114,27 @@ impl Pipe {
         Ok(())
     }
 
+    /// The connection, also once the peer has said goodbye: it is not listened to any more then, but the peer may still wait
+    /// there for what this end does.
+    fn way_to_peer(&self) -> Option<&OwnedFd> {
+        match (&self.connection, &self.ends) {
+            (Some(connection), _) => Some(connection),
+            (None, Some(Ends { bell, .. })) => match bell.peer() {
+                Bell::Connection(connection) => Some(connection),
+                Bell::Eventfd(_) => None,
+            },
+            (None, None) => None,
+        }
+    }
+
     /// Says that this end closes, once.
     pub(super) fn say_bye(&mut self) {
-        if let Some(connection) = &self.connection
-            && !core::mem::replace(&mut self.said_bye, true)
+        if let Some(connection) = self.way_to_peer()
+            && !self.said_bye
         {
             // If the peer is gone, nobody is left to be told.
-            let _ = send(&**connection, &BYE, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+            let _ = send(connection, &BYE, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+            self.said_bye = true;
         }
     }
 
@@ -138,9 +152,9 @@ impl Pipe {
     /// Hangs up without a goodbye: for the peer, this end has died. A descriptor of the connection may be in a doorbell
     /// that a lent buffer keeps, so closing is not enough.
     pub fn hang_up(&mut self) {
-        if let Some(connection) = &self.connection {
+        if let Some(connection) = self.way_to_peer() {
             // If the peer is gone, nobody is left to be told.
-            let _ = shutdown(&**connection, Shutdown::Both);
+            let _ = shutdown(connection, Shutdown::Both);
         }
     }
 }

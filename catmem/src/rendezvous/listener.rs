@@ -16,7 +16,18 @@ use super::directory::Directory;
 use super::{FileName, fdpass, peer};
 
 /// How many openers of a pipe may wait to be accepted; and how many strangers are sent away at once.
-pub(super) const BACKLOG: i32 = 128;
+pub(crate) const BACKLOG: i32 = 128;
+
+/// Who waits at a name.
+#[derive(Debug)]
+pub enum Caller {
+    /// This opener. It may have hung up already: reading from it then says so.
+    Opener(OwnedFd),
+    /// Many strangers, who were sent away; behind them others may wait.
+    Strangers,
+    /// Nobody is left.
+    Nobody,
+}
 
 /// A name that this process listens on. It does not block; its descriptor is readable when an opener waits.
 #[derive(Debug)]
@@ -36,28 +47,28 @@ impl Listener {
         Ok(Self { socket, directory, file_name, identity, refused: Cell::new(0) })
     }
 
-    /// The next opener that waits, or `None`. It may have hung up already: reading from it then says so.
+    /// The next opener that waits, if there is one.
     ///
     /// # Errors
     ///
     /// What the system says when it cannot give a descriptor, such as `EMFILE`; the opener then waits on.
-    pub fn accept(&self) -> Result<Option<OwnedFd>> {
+    pub fn accept(&self) -> Result<Caller> {
         // Bounded, so that a crowd of strangers cannot keep us here.
         for _ in 0..BACKLOG {
             let socket = match rustix::net::accept_with(&self.socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
                 Ok(socket) => socket,
-                Err(OsErrno::AGAIN) => return Ok(None),
+                Err(OsErrno::AGAIN) => return Ok(Caller::Nobody),
                 Err(OsErrno::INTR | OsErrno::CONNABORTED) => continue,
                 Err(errno) => return Err(Error::os(errno, "accept")),
             };
             if peer::is_same_user(socket.as_fd())? {
-                return Ok(Some(socket));
+                return Ok(Caller::Opener(socket));
             }
             self.refused.set(self.refused.get().saturating_add(1));
             // The stranger may have gone already, and then needs no answer.
             let _ = fdpass::send_refusal(&socket, Errno::ACCESS);
         }
-        Ok(None)
+        Ok(Caller::Strangers)
     }
 
     /// How many openers were sent away because they run under another uid.

@@ -12,7 +12,7 @@ mod sweep;
 use rustix::fd::OwnedFd;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
-use super::{Direction, Hello, PipeName};
+use super::{Caller, Direction, Hello, Listener, PipeName};
 
 fn pipe_name(name: &str) -> PipeName {
     PipeName::new(name).unwrap()
@@ -22,6 +22,15 @@ fn hello() -> Hello {
     let there = Direction::new(18, 16, 16).unwrap();
     let back = Direction::new(12, 26, 0).unwrap();
     Hello::new([there, back], 2 << 20, true).unwrap()
+}
+
+/// The next opener that waits.
+fn accepted(listener: &Listener) -> Option<OwnedFd> {
+    match listener.accept().unwrap() {
+        Caller::Opener(socket) => Some(socket),
+        Caller::Nobody => None,
+        Caller::Strangers => panic!("many strangers"),
+    }
 }
 
 /// Two ends of one connection, of the kind that opener and creator have.

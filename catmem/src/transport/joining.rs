@@ -28,6 +28,11 @@ impl Catmem {
         }
         pipe.fail(error);
         pipe.connection = None;
+        // Nobody else is greeted, and the name is free: a close has nothing to wait for.
+        pipe.offer = None;
+        if let Some(task) = pipe.task.take() {
+            reactor.abort(task);
+        }
         let queue = pipe.queue;
         self.failed.push(queue);
     }

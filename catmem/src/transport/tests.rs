@@ -23,12 +23,16 @@ struct Side {
 
 impl Side {
     fn new(directory: &Scratch) -> Self {
+        Self::with(directory, &Classes::default(), 1 << 20)
+    }
+
+    fn with(directory: &Scratch, classes: &Classes, max_message: usize) -> Self {
         let reactor = Reactor::new().unwrap();
-        let pools = Pools::new(&Classes::default()).unwrap();
+        let pools = Pools::new(classes).unwrap();
         let settings = Settings {
             directory: Some(directory.path().into()),
             sizes: Sizes { ring_order: 12, slot_order: 12, slots: 8 },
-            max_message: 1 << 20,
+            max_message,
             handshake_timeout: LIMIT,
         };
         let catmem = Catmem::new(settings, Rc::clone(&reactor), pools.clone(), 0);
@@ -68,7 +72,10 @@ fn bytes(len: usize) -> Vec<u8> {
 
 /// A creator and an opener that have met, with their pipes.
 fn pair(directory: &Scratch) -> ([Side; 2], [Handle; 2]) {
-    let (mut creator, mut opener) = (Side::new(directory), Side::new(directory));
+    meet(Side::new(directory), Side::new(directory))
+}
+
+fn meet(mut creator: Side, mut opener: Side) -> ([Side; 2], [Handle; 2]) {
     let made = creator.catmem.create_pipe(QUEUE, "p").unwrap();
     let opened = opener.catmem.open_pipe(QUEUE, "p").unwrap();
     while creator.catmem.pipe(made).unwrap().connection.is_none() {
@@ -197,7 +204,7 @@ fn a_close_that_waits_for_a_silent_opener_goes_on_without_it() {
     let directory = Scratch::new();
     let mut creator = Side::new(&directory);
     let made = creator.catmem.create_pipe(QUEUE, "p").unwrap();
-    let silent = Directory::open(directory.path()).unwrap().connect(&PipeName::new("p").unwrap()).unwrap();
+    let silent = connect(&directory);
     creator.round(LIMIT);
     assert!(creator.catmem.close(made).is_pending());
     creator.woken();
@@ -210,6 +217,73 @@ fn a_close_that_waits_for_a_silent_opener_goes_on_without_it() {
         }
     }
     panic!("nobody said that the opener is gone");
+}
+
+/// An opener's connection to the pipe `p`, and nothing said.
+fn connect(directory: &Scratch) -> std::os::fd::OwnedFd {
+    Directory::open(directory.path()).unwrap().connect(&PipeName::new("p").unwrap()).unwrap()
+}
+
+/// The opener gets what was pushed, and then the end.
+fn gets(opener: &mut Side, opened: Handle, message: &[u8]) {
+    while opener.catmem.pipe(opened).unwrap().connection.is_none() {
+        opener.round(LIMIT);
+        assert!(!opener.catmem.pipe(opened).unwrap().has_failed(), "nobody answered");
+    }
+    assert!(matches!(opener.pop(opened), Poll::Ready(Ok(popped)) if popped == message));
+    assert!(matches!(opener.pop(opened), Poll::Ready(Ok(popped)) if popped.is_empty()), "the end");
+}
+
+#[test]
+fn a_close_finds_the_opener_behind_those_that_are_dead_or_silent() {
+    let directory = Scratch::new();
+    let (mut creator, mut opener) = (Side::new(&directory), Side::new(&directory));
+    let made = creator.catmem.create_pipe(QUEUE, "p").unwrap();
+    handshake::request(&connect(&directory)).unwrap();
+    drop(connect(&directory));
+    let _silent = connect(&directory);
+    let opened = opener.catmem.open_pipe(QUEUE, "p").unwrap();
+    let mut message = creator.message(b"pushed");
+    assert!(creator.catmem.push(made, &mut message).is_ready());
+    assert_eq!(creator.catmem.close(made), Poll::Ready(Ok(())));
+    gets(&mut opener, opened, b"pushed");
+}
+
+#[test]
+fn a_greeting_that_is_cut_short_does_not_keep_a_close_from_the_next_opener() {
+    let directory = Scratch::new();
+    let (mut creator, mut opener) = (Side::new(&directory), Side::new(&directory));
+    let made = creator.catmem.create_pipe(QUEUE, "p").unwrap();
+    let _silent = connect(&directory);
+    creator.round(LIMIT);
+    assert!(creator.catmem.pipe(made).unwrap().offer.as_ref().unwrap().greeting.get());
+    let opened = opener.catmem.open_pipe(QUEUE, "p").unwrap();
+    let mut message = creator.message(b"pushed");
+    assert!(creator.catmem.push(made, &mut message).is_ready());
+    // As a LibOs that is dropped does.
+    creator.reactor.shutdown();
+    assert_eq!(creator.catmem.close(made), Poll::Ready(Ok(())));
+    gets(&mut opener, opened, b"pushed");
+}
+
+#[test]
+fn a_failed_handshake_leaves_nothing_to_wait_for() {
+    let directory = Scratch::new();
+    let mut creator = Side::new(&directory);
+    let made = creator.catmem.create_pipe(QUEUE, "p").unwrap();
+    creator.round(Duration::ZERO);
+    let pipe = creator.catmem.pipe(made).unwrap();
+    pipe.offer.as_ref().unwrap().greeting.set(true);
+    let serial = pipe.serial;
+    // No regular file can be watched: what the kernel says of a connection when it lacks memory.
+    let file = std::fs::File::create(directory.path().join("file")).unwrap();
+    creator.catmem.letter(serial, handshake::Outcome::Joined(file.into()), &mut creator.wakes);
+    assert!(matches!(creator.pop(made), Poll::Ready(Err(_))));
+    assert_eq!(creator.reactor.coroutines(), 0);
+    let again = creator.catmem.create_pipe(QUEUE, "p").expect("the name is free");
+    for pipe in [made, again] {
+        assert_eq!(creator.catmem.close(pipe), Poll::Ready(Ok(())));
+    }
 }
 
 #[test]
@@ -234,6 +308,81 @@ fn what_a_dead_peer_published_is_popped_before_the_error() {
     assert_eq!(died, Some(Errno::CONNRESET));
     let Poll::Ready(pushed) = reader.catmem.push(opened, &mut message) else { panic!() };
     assert_eq!(pushed.unwrap_err().errno(), Errno::CONNRESET);
+}
+
+/// Pushes the message while the reader pops, until the reader has got something.
+fn through(writer: &mut Side, made: Handle, message: &mut Sga, reader: &mut Side, opened: Handle) -> Result<Vec<u8>> {
+    let mut pushed = false;
+    for _ in 0..1000 {
+        pushed = pushed || writer.catmem.push(made, message).map(Result::unwrap).is_ready();
+        if let Poll::Ready(popped) = reader.pop(opened) {
+            assert!(pushed, "before it was there");
+            return popped;
+        }
+    }
+    panic!("nothing came");
+}
+
+#[test]
+fn what_is_longer_than_any_buffer_is_said_once_and_stands_in_nobodys_way() {
+    let no_oversize = Classes { oversize_limit: 0, ..Classes::default() };
+    // The reader's buffers, or its own bound.
+    for (classes, max_message) in [(no_oversize, 1 << 20), (Classes::default(), 64 << 10)] {
+        let directory = Scratch::new();
+        let reader = Side::with(&directory, &classes, max_message);
+        let ([mut writer, mut reader], [made, opened]) = meet(Side::new(&directory), reader);
+        for _ in 0..3 {
+            let mut message = writer.message(&bytes(100 << 10));
+            let popped = through(&mut writer, made, &mut message, &mut reader, opened);
+            assert_eq!(popped.map_err(Error::errno), Err(Errno::MSGSIZE));
+            let mut message = writer.message(&bytes(60_000));
+            assert_eq!(through(&mut writer, made, &mut message, &mut reader, opened), Ok(bytes(60_000)));
+        }
+        // One that is given up on the way is not worth a word.
+        let mut message = writer.message(&bytes(100 << 10));
+        assert!(writer.catmem.push(made, &mut message).is_pending() && reader.pop(opened).is_pending());
+        writer.catmem.canceled(made, Direction::Push);
+        let mut message = writer.message(b"next");
+        assert_eq!(through(&mut writer, made, &mut message, &mut reader, opened), Ok(b"next".to_vec()));
+        // And one whose writer dies is a death like any other.
+        let mut message = writer.message(&bytes(100 << 10));
+        assert!(writer.catmem.push(made, &mut message).is_pending() && reader.pop(opened).is_pending());
+        drop(writer);
+        reader.round(LIMIT);
+        let died = (0..10).find_map(|_| match reader.pop(opened) {
+            Poll::Ready(popped) => Some(popped.unwrap_err().errno()),
+            Poll::Pending => None,
+        });
+        assert_eq!(died, Some(Errno::CONNRESET));
+    }
+}
+
+#[test]
+fn one_record_or_reference_beyond_the_readers_bound_is_said_once() {
+    let directory = Scratch::new();
+    let reader = Side::with(&directory, &Classes::default(), 512);
+    let ([mut writer, mut reader], [made, opened]) = meet(Side::new(&directory), reader);
+    let mut next = || {
+        let mut message = writer.message(&bytes(600));
+        assert!(writer.catmem.push(made, &mut message).is_ready());
+        let mut message = writer.catmem.alloc(made, 600).unwrap().into();
+        assert!(writer.catmem.push(made, &mut message).is_ready());
+        let mut message = writer.message(&bytes(512));
+        assert!(writer.catmem.push(made, &mut message).is_ready());
+    };
+    for mode in [PopMode::Whole, PopMode::InPlace] {
+        // More often than there are slots: all come back.
+        for _ in 0..20 {
+            next();
+            assert!(reader.catmem.pop_now(opened, mode).is_empty());
+            for _ in 0..2 {
+                let Poll::Ready(Err(error)) = reader.catmem.pop(opened, mode) else { panic!("it was popped") };
+                assert_eq!(error.errno(), Errno::MSGSIZE);
+            }
+            let Poll::Ready(Ok(popped)) = reader.catmem.pop(opened, mode) else { panic!("nothing to pop") };
+            assert_eq!(popped.to_vec(), bytes(512));
+        }
+    }
 }
 
 #[test]

@@ -30,6 +30,25 @@ fn a_full_ring_drops_and_counts() {
 }
 
 #[test]
+fn one_that_fits_no_buffer_is_counted_and_the_next_one_comes() {
+    let directory = tempfile::tempdir().unwrap();
+    let small = Classes { large_size: 8192, large_count: 8, oversize_limit: 0, ..Classes::default() };
+    let (mut a, mut b) = (Node::with_buffers(&settings(directory.path()), &small), Node::new(&directory));
+    let (server, client) = (a.bound("127.0.0.1:53"), b.socket());
+    for payload in [&bytes(8193)[..], b"next"] {
+        b.push_to(client, payload, at("127.0.0.1:53")).unwrap();
+    }
+    let mut popped = None;
+    a.until(|a| {
+        popped = a.try_pop(server);
+        popped.is_some()
+    });
+    assert_eq!(popped, Some(Err(Errno::MSGSIZE)));
+    assert_eq!(a.pop(server).0, b"next");
+    assert_eq!((a.dropped(Reason::TooLong), a.sockets.drops.total(), a.peers(server)), (1, 1, 1));
+}
+
+#[test]
 fn what_was_pushed_before_a_close_arrives() {
     let directory = tempfile::tempdir().unwrap();
     let mut a = Node::new(&directory);
@@ -50,6 +69,27 @@ fn what_was_pushed_before_a_close_arrives() {
         }
         a.until(|a| a.try_pop(server).is_none() && a.peers(server) == 0);
     }
+}
+
+#[test]
+fn an_answer_that_is_faster_than_the_sender_is_not_lost() {
+    let directory = tempfile::tempdir().unwrap();
+    let (a, mut b) = (Rc::new(RefCell::new(Node::new(&directory))), Node::new(&directory));
+    let server = a.borrow_mut().bound("127.0.0.1:53");
+    let client = b.bound("127.0.0.1:54");
+    let (receiver, heard) = (Rc::clone(&a), Rc::new(RefCell::new(None)));
+    let hears = Rc::clone(&heard);
+    // All of this before the sender does anything else.
+    WHEN_SAID.set(Some(Box::new(move || {
+        let mut a = receiver.borrow_mut();
+        a.until(|a| a.peers(server) == 1);
+        *hears.borrow_mut() = a.try_pop(server);
+        a.push_to(server, b"answer", at("127.0.0.1:54")).unwrap();
+    })));
+    b.push_to(client, b"question", at("127.0.0.1:53")).unwrap();
+    assert_eq!(heard.take(), Some(Ok((b"question".to_vec(), at("127.0.0.1:54")))), "it came with the pipe");
+    assert_eq!(b.pop(client), (b"answer".to_vec(), at("127.0.0.1:53")));
+    assert_eq!((b.sockets.drops.total(), b.peers(client), a.borrow_mut().peers(server)), (0, 1, 1));
 }
 
 #[test]

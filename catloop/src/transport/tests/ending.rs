@@ -97,6 +97,23 @@ fn a_lingering_close_ends_with_the_peer() {
 }
 
 #[test]
+fn a_lingering_close_ends_with_a_peer_that_keeps_a_buffer() {
+    let directory = directory();
+    let ([mut server, mut client], [accepted, connected]) = pair(&directory);
+    client.catloop.set_option(connected, SocketOption::Linger(Some(Duration::from_mins(1)))).unwrap();
+    assert!(client.push(connected, b"kept").is_ready() && client.push(connected, b"never read").is_ready());
+    assert!(client.catloop.close(connected).is_pending());
+    let Poll::Ready(Ok(kept)) = server.catloop.pop(accepted, PopMode::InPlace) else { panic!("nothing to pop") };
+    // It hears the goodbye, and has no use for the connection from then on.
+    until(&mut [&mut server], |sides| {
+        matches!(sides[0].push(accepted, b"x"), Poll::Ready(Err(Errno::PIPE))).then_some(())
+    });
+    server.close(accepted);
+    assert_eq!(finish(&mut [&mut client], |sides| sides[0].catloop.close(connected)), Ok(()));
+    assert_eq!(kept.to_vec(), b"kept");
+}
+
+#[test]
 fn a_lingering_close_ends_with_its_time() {
     let directory = directory();
     let ([mut server, mut client], [accepted, connected]) = pair(&directory);

@@ -6,7 +6,10 @@ use crate::handshake::Request;
 use crate::names::file_name;
 use catmem::rendezvous::{Directory, recv_offer, send_bytes};
 use runtime::limits::GREETINGS_MAX;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
+use rustix::process::Uid;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 
 /// Connects to a listener's name, and says nothing.
 fn knock(directory: &TempDir, address: SocketAddr) -> OwnedFd {
@@ -160,4 +163,45 @@ fn nonsense_on_an_established_connection_is_a_reset_or_a_ring() {
     assert!(server.pop(accepted).is_pending(), "rings are no data");
     send_bytes(&guest, b"what?").unwrap();
     assert_eq!(finish(&mut [&mut server], |sides| sides[0].pop(accepted)), Err(Errno::CONNRESET));
+}
+
+#[test]
+fn a_crowd_of_strangers_does_not_hide_the_honest_behind_it() {
+    if !rustix::process::geteuid().is_root() {
+        // Continuous integration counts these lines.
+        println!(
+            "\nskipped: a_crowd_of_strangers_does_not_hide_the_honest_behind_it: only root can become another user"
+        );
+        return;
+    }
+    let directory = directory();
+    let (mut server, mut client) = (Side::new(&directory), Side::new(&directory));
+    let (listener, _) = server.listen("127.0.0.1:0", 4);
+    // The file system would keep the strangers out: take that away, so that the peer check stands alone.
+    let path = directory.path().to_owned();
+    let file = path.join(&names(&directory)[0]);
+    let set = |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    set(&path, 0o755);
+    set(&file, 0o666);
+    // One thread alone becomes another user.
+    let strangers = std::thread::spawn(move || {
+        let nobody = Uid::from_raw(65_534);
+        rustix::thread::set_thread_res_uid(nobody, nobody, nobody).unwrap();
+        let address = SocketAddrUnix::new(file).unwrap();
+        // More than a look sends away.
+        let connect = || {
+            let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+            let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
+            rustix::net::connect(&socket, &address).unwrap();
+            socket
+        };
+        std::array::from_fn::<_, 300, _>(|_| connect())
+    })
+    .join()
+    .unwrap();
+    set(&path, 0o700);
+    serves(&mut server, &mut client, listener);
+    for stranger in strangers {
+        assert_eq!(recv_offer(stranger).map_err(Error::errno).err(), Some(Errno::ACCESS));
+    }
 }

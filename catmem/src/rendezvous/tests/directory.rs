@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use runtime::{Errno, Error, Result};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
 
-use super::{hello, pipe_name};
+use super::{accepted, hello, pipe_name};
 use crate::mapping::Mapping;
 use crate::rendezvous::{Directory, OpenRequest, recv_hello, recv_request, send_hello, send_request};
 use crate::testing::{Scratch, isolated, open_fds, skipped};
@@ -100,11 +100,11 @@ fn a_name_is_there_as_long_as_its_listener() {
     assert_eq!(errno_of(directory.listen(&name)), Some(Errno::EXIST));
     assert_eq!(errno_of(Directory::open(scratch.path()).unwrap().listen(&name)), Some(Errno::EXIST));
     // Those two looked whether somebody is there, and it has heard nothing of that.
-    assert!(listener.accept().unwrap().is_none());
+    assert!(accepted(&listener).is_none());
 
     let opener = directory.connect(&name).unwrap();
     send_request(&opener, OpenRequest { membarrier: false }).unwrap();
-    let creator = listener.accept().unwrap().unwrap();
+    let creator = accepted(&listener).unwrap();
     assert_eq!(recv_request(&creator), Ok(Some(OpenRequest { membarrier: false })));
     drop(listener);
     assert_eq!(entries(scratch.path()), 0);
@@ -124,7 +124,7 @@ fn paths_may_be_longer_than_a_socket_address() {
     let name = pipe_name(&"n".repeat(64));
     let listener = directory.listen(&name).unwrap();
     let _opener = directory.connect(&name).unwrap();
-    assert!(listener.accept().unwrap().is_some());
+    assert!(accepted(&listener).is_some());
     drop(listener);
     assert_eq!(entries(&path), 0);
 }
@@ -173,7 +173,7 @@ fn a_listener_leaves_its_successors_file_alone() {
     let second = directory.listen(&name).unwrap();
     drop(first);
     let _opener = directory.connect(&name).unwrap();
-    assert!(second.accept().unwrap().is_some());
+    assert!(accepted(&second).is_some());
 
     // Nor does it mind if the file is gone, or the directory with it.
     fs::remove_file(scratch.path().join("moved.pipe")).unwrap();
@@ -201,14 +201,14 @@ fn a_crowd_of_openers_is_told_to_try_again() {
     };
     assert_eq!(full.errno(), Errno::AGAIN);
     assert_eq!(errno_of(directory.listen(&name)), Some(Errno::EXIST), "a full backlog is a live process");
-    assert!(listener.accept().unwrap().is_some());
+    assert!(accepted(&listener).is_some());
     openers.push(directory.connect(&name).unwrap());
     let waiting = openers.len() - 1;
     drop(openers);
     for _ in 0..waiting {
-        assert!(listener.accept().unwrap().is_some(), "who hung up is accepted all the same");
+        assert!(accepted(&listener).is_some(), "who hung up is accepted all the same");
     }
-    assert!(listener.accept().unwrap().is_none());
+    assert!(accepted(&listener).is_none());
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn nothing_is_left_of_a_thousand_pipes() {
             let listener = directory.listen(&name).unwrap();
             let opener = directory.connect(&name).unwrap();
             if round % 3 == 0 {
-                let creator = listener.accept().unwrap().unwrap();
+                let creator = accepted(&listener).unwrap();
                 send_hello(&creator, &hello(), &memory, [memory.as_fd(), memory.as_fd()]).unwrap();
                 if round % 2 == 0 {
                     recv_hello(&opener).unwrap().unwrap();

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use runtime::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
-use super::pipe_name;
+use super::{accepted, pipe_name};
 use crate::rendezvous::{Directory, OpenRequest, recv_hello, recv_request, send_refusal, send_request};
 use crate::testing::{Scratch, TestProcess, say, skipped, wait_to_go_on};
 
@@ -104,7 +104,7 @@ fn two_processes_meet() {
     let listener = Directory::open(scratch.path()).unwrap().listen(&pipe_name("p")).unwrap();
     let mut process = start("opener", scratch.path());
     assert_eq!(process.hear(), "open");
-    let socket = listener.accept().unwrap().unwrap();
+    let socket = accepted(&listener).unwrap();
     assert_eq!(recv_request(&socket), Ok(Some(OpenRequest { membarrier: true })));
     send_refusal(&socket, Errno::BUSY).unwrap();
     process.go_on();
@@ -128,7 +128,7 @@ fn the_name_of_a_killed_process_is_free_again() {
     assert_eq!(directory.connect(&name).unwrap_err().errno(), Errno::CONNREFUSED);
     let listener = directory.listen(&name).unwrap();
     let _opener = directory.connect(&name).unwrap();
-    assert!(listener.accept().unwrap().is_some());
+    assert!(accepted(&listener).is_some());
     drop(listener);
     assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
 }
@@ -148,8 +148,8 @@ fn openers_of_another_user_are_sent_away() {
     let mut process = start("foreign opener", scratch.path());
     assert_eq!(process.hear(), "open");
     let _friend = directory.connect(&pipe_name("p")).unwrap();
-    assert!(listener.accept().unwrap().is_some(), "the friend behind the stranger");
-    assert!(listener.accept().unwrap().is_none());
+    assert!(accepted(&listener).is_some(), "the friend behind the stranger");
+    assert!(accepted(&listener).is_none());
     assert_eq!(listener.refused(), 1);
     process.go_on();
     process.finish();

@@ -5,6 +5,7 @@ use super::*;
 use crate::handshake::Sizes as Orders;
 use crate::testing::{isolated, open_fds};
 use crate::transport::Settings;
+use core::num::NonZeroUsize;
 use core::time::Duration;
 use runtime::buf::{Classes, Pools, Sga};
 use runtime::reactor::{Events, Reactor};
@@ -24,8 +25,12 @@ struct Side {
 
 impl Side {
     fn new() -> Self {
+        Self::with(&Classes { small_count: 64, large_count: 8, ..Classes::default() })
+    }
+
+    fn with(classes: &Classes) -> Self {
         let reactor = Reactor::new().unwrap();
-        let pools = Pools::new(&Classes { small_count: 64, large_count: 8, ..Classes::default() }).unwrap();
+        let pools = Pools::new(classes).unwrap();
         let sizes = Orders { ring_order: 12, slot_order: 12, slots: 2 };
         let settings = Settings { directory: None, sizes, max_message: 1 << 20, handshake_timeout: LIMIT };
         let pipes = Catmem::new(settings, Rc::clone(&reactor), pools.clone(), 0);
@@ -63,10 +68,13 @@ fn sizes() -> [Sizes; 2] {
 }
 
 fn pair(carries: Carries) -> ([Side; 2], [Handle; 2]) {
-    let (mut host, mut guest) = (Side::new(), Side::new());
+    join([Side::new(), Side::new()], sizes(), carries)
+}
+
+fn join([mut host, mut guest]: [Side; 2], sizes: [Sizes; 2], carries: Carries) -> ([Side; 2], [Handle; 2]) {
     let [here, there] = connection();
     let (a, b) = (host.pipes.reserve(QUEUE, Some(IDLE)), guest.pipes.reserve(QUEUE, None));
-    let (hello, memory) = host.pipes.host(a, &here, sizes(), true, carries).unwrap();
+    let (hello, memory) = host.pipes.host(a, &here, sizes, true, carries).unwrap();
     guest.reactor.watch(&*there, Interest::READABLE, guest.pipes.connection_token(b)).unwrap();
     guest.pipes.join(b, &there, &hello, memory, carries).unwrap();
     ([host, guest], [a, b])
@@ -150,6 +158,67 @@ fn what_is_held_beyond_the_end_is_told_when_it_is_dropped() {
     assert!(host.pipes.drained(a).is_pending(), "it is still read");
     drop(held);
     assert_eq!(host.pipes.drained(a), Poll::Ready(()));
+}
+
+#[test]
+fn a_stream_goes_through_buffers_that_are_shorter_than_its_records() {
+    for mode in [PopMode::Whole, PopMode::InPlace, PopMode::AtMost(NonZeroUsize::MIN.saturating_add(999))] {
+        let small = Side::with(&Classes { small_count: 64, large_count: 2, oversize_limit: 0, ..Classes::default() });
+        let longest = small.pools.longest();
+        let sizes = [Sizes::new(19, 12, 0).unwrap(); 2];
+        let ([mut host, mut guest], [a, b]) = join([Side::new(), small], sizes, Carries::Stream);
+        // As one record, and in pieces of a quarter of the ring: all longer than any buffer of the guest.
+        for len in [100_000, 600_000] {
+            assert!(longest < 100_000);
+            let sent: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();
+            let mut message = Sga::from(host.pools.alloc_copy(&sent).unwrap());
+            let (mut pushed, mut got) = (false, Vec::new());
+            while got.len() < len {
+                pushed = pushed || host.pipes.push(a, &mut message).is_ready();
+                let Poll::Ready(popped) = guest.pipes.pop(b, mode) else { continue };
+                got.extend(popped.unwrap().to_vec());
+            }
+            assert!(pushed && got == sent, "{len} bytes");
+        }
+        assert_eq!(host.pipes.close(a), Poll::Ready(Ok(())));
+        assert_eq!(guest.pop(b), Poll::Ready(Ok(Vec::new())));
+    }
+}
+
+#[test]
+fn a_datagram_that_fits_no_buffer_is_no_longer_in_the_way() {
+    let small = Classes { small_count: 64, large_size: 8192, large_count: 2, oversize_limit: 0, ..Classes::default() };
+    let sizes = [Sizes::new(19, 12, 0).unwrap(); 2];
+    let ([mut host, mut guest], [a, b]) = join([Side::new(), Side::with(&small)], sizes, Carries::Datagrams);
+    assert!(host.push(a, &[7; 8193]).is_ready() && host.push(a, b"next").is_ready());
+    assert_eq!(guest.pop(b), Poll::Ready(Err(Errno::MSGSIZE)));
+    assert_eq!(guest.pop(b), Poll::Ready(Ok(b"next".to_vec())));
+    // Where it lies it needs none.
+    assert!(host.push(a, &[7; 8193]).is_ready());
+    let Poll::Ready(Ok(lent)) = guest.pipes.pop(b, PopMode::InPlace) else { panic!("nothing to pop") };
+    assert_eq!(lent.to_vec(), [7; 8193]);
+}
+
+#[test]
+fn an_end_that_keeps_a_buffer_closes_behind_a_goodbye() {
+    for aborts in [false, true] {
+        let ([mut host, mut guest], [a, b]) = pair(Carries::Stream);
+        assert!(host.push(a, b"kept").is_ready() && host.push(a, b"never read").is_ready());
+        host.pipes.take_leave(a).unwrap();
+        // The doorbell is in it, and with that the connection.
+        let Poll::Ready(Ok(kept)) = guest.pipes.pop(b, PopMode::InPlace) else { panic!("nothing to pop") };
+        guest.wait();
+        assert!(host.pipes.drained(a).is_pending());
+        if aborts {
+            guest.pipes.abort(b);
+        } else {
+            assert_eq!(guest.pipes.close(b), Poll::Ready(Ok(())));
+        }
+        host.wait();
+        assert_eq!(host.pipes.drained(a), Poll::Ready(()));
+        assert_eq!(host.pipes.close(a), Poll::Ready(Ok(())));
+        assert_eq!(kept.to_vec(), b"kept");
+    }
 }
 
 #[test]
