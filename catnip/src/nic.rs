@@ -113,7 +113,8 @@ impl Nic {
     /// Whether frames have come, as far as memory tells. If not, the descriptor becomes readable once some have.
     #[inline]
     pub fn has_news(&mut self) -> bool {
-        self.device.arm()
+        // A device that is broken is looked at no more: what is left in its rings would keep this awake for good.
+        self.failed.is_none() && self.device.arm()
     }
 
     /// The descriptor was readable: what has no frame is taken from it, so that it does not stay so.
@@ -216,5 +217,66 @@ impl Drop for Nic {
             self.stack.release_lease(now);
             self.flush(now);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use network::wire::MacAddress;
+    use runtime::Errno;
+    use runtime::buf::Classes;
+    use runtime::device::Caps;
+
+    /// A device with a frame in its ring, which breaks before that is taken.
+    struct Breaks;
+
+    impl Device for Breaks {
+        fn name(&self) -> &'static str {
+            "breaks"
+        }
+
+        fn address(&self) -> Option<[u8; 6]> {
+            None
+        }
+
+        fn caps(&self) -> Caps {
+            Caps { mtu: 1500, headroom: 0, checksum: false, segments_tcp: false, segments_udp: false }
+        }
+
+        fn rx(&mut self, _: &mut Burst) -> Result<()> {
+            Err(Error::new(Errno::NETDOWN, "the interface is gone"))
+        }
+
+        fn tx(&mut self, _: &mut Burst) -> Result<()> {
+            Ok(())
+        }
+
+        fn counters(&self) -> DeviceCounters {
+            DeviceCounters::default()
+        }
+
+        fn arm(&mut self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn what_is_left_in_a_broken_device_keeps_nobody_awake() {
+        let pools = Pools::new(&Classes { small_count: 16, large_count: 1, ..Classes::default() }).unwrap();
+        let config = Config::new(MacAddress([2, 0, 0, 0, 0, 1]), Breaks.caps(), Secret([7; 16]));
+        let mut nic = Nic {
+            stack: Stack::new(config, pools, Time::ZERO).unwrap(),
+            device: Box::new(Breaks),
+            clock: Clock::default(),
+            incoming: Burst::new(),
+            outgoing: Burst::new(),
+            peeks: true,
+            failed: None,
+        };
+        assert!(nic.has_news());
+        nic.turn(Time::ZERO);
+        assert_eq!(nic.failed().map(Error::errno), Some(Errno::NETDOWN));
+        assert!(!nic.has_news() && !nic.is_sending());
     }
 }

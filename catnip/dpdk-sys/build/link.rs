@@ -21,7 +21,7 @@ const FUNCTIONS: &str = "margay_.*|rte_eal_(init|cleanup)|rte_dev_(probe|remove|
     rte_eth_dev_(info_get|configure|start|stop|close|set_mtu|get_mtu|adjust_nb_rx_tx_desc|get_port_by_name|get_name_by_port|\
     set_mc_addr_list|default_mac_addr_set|socket_id|rx_intr_enable|rx_intr_disable|rx_intr_ctl_q|rx_intr_ctl_q_get_fd)|\
     rte_eth_(rx|tx)_queue_setup|rte_eth_macaddr_get|rte_eth_promiscuous_enable|rte_eth_allmulticast_enable|\
-    rte_eth_link_get_nowait|rte_eth_stats_get|rte_eth_xstats_(get|get_names)|rte_eth_find_next";
+    rte_eth_tx_done_cleanup|rte_eth_link_get_nowait|rte_eth_stats_get|rte_eth_xstats_(get|get_names)|rte_eth_find_next";
 
 fn pkg_config(arguments: &[&str]) -> Result<Vec<String>, String> {
     let program = env::var("PKG_CONFIG").unwrap_or_else(|_| "pkg-config".to_owned());

@@ -51,6 +51,23 @@ impl Catnip {
         }
     }
 
+    /// The DHCP server need not keep the lease for nobody (RFC 2131 section 4.4.6). Where it is may still have to be asked for.
+    fn give_the_lease_back(&mut self, events: &mut Events) {
+        if self.nic.failed().is_some() || self.nic.stack.lease().is_none() {
+            return;
+        }
+        self.reactor.refresh_clock();
+        let begun = self.reactor.now();
+        self.nic.stack.release_lease(begun);
+        self.nic.flush(begun);
+        while self.nic.stack.unresolved() > 0
+            && self.nic.failed().is_none()
+            && self.reactor.now().saturating_since(begun) < LAST_PACKETS_WAIT
+        {
+            self.wait_and_look(events);
+        }
+    }
+
     /// A turn, as soon as there is something to do, or after a moment.
     fn wait_and_look(&mut self, events: &mut Events) {
         if !self.more && !self.nic.has_news() {
@@ -89,6 +106,7 @@ impl Drop for Catnip {
         if self.nic.stack.counters().resets_sent != resets {
             self.repeat_the_last(&mut events);
         }
+        self.give_the_lease_back(&mut events);
         if let Some(descriptor) = self.nic.descriptor() {
             // It is closed right away, too.
             let _ = self.reactor.unwatch(descriptor);

@@ -6,13 +6,15 @@ use crate::frames::{EVERYBODY, OUR_MAC, parse_udp, udp};
 use crate::network::{ip, own};
 use crate::random::{Numbers, Random, carry};
 use crate::{LOOKS, SetAtEnd, ask, frame, pools, receive, send, until};
-use catnip::device::dpdk::{Dpdk, Settings};
+use catnip::device::dpdk::{self, Dpdk, Settings};
 use catnip::device::packet::{self, Packet};
 use runtime::buf::{Classes, Pools, Sga};
 use runtime::device::{BURST_FRAMES_MAX, Burst, Checksum, Device, Frame};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::net::UdpSocket;
+use std::os::fd::AsRawFd;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -102,6 +104,41 @@ fn an_attached_payload_is_kept_until_the_driver_is_done() {
     drop(burst);
     drop(port);
     assert_eq!(pools.stats()[0].in_use, 0);
+}
+
+/// Virtual devices whose frames this processor copies read a payload wherever it is, be it in a block of the heap; no device has to be told of it.
+#[test]
+fn virtual_devices_read_all_memory() {
+    if !own("dpdk::virtual_devices_read_all_memory") {
+        return;
+    }
+    veth();
+    let directory = tempfile::tempdir().unwrap();
+    let place = |name: &str| directory.path().join(name).display().to_string();
+    for (port, attaches) in [
+        ("net_ring_reads0".to_owned(), true),
+        // A packet is one packet buffer there.
+        ("net_null_reads0".to_owned(), false),
+        (format!("net_memif_reads0,role=server,id=0,socket={},socket-abstract=no", place("memif.sock")), true),
+        (format!("net_vhost_reads0,iface={},queues=1", place("vhost.sock")), true),
+        ("net_af_packet_reads0,iface=ours".to_owned(), true),
+        ("net_tap_reads0,iface=mine".to_owned(), true),
+    ] {
+        let device = open(&port);
+        assert_eq!(device.attaches(), attaches, "{port}");
+    }
+    let mut port = open("net_ring_reads1");
+    let pools = pools();
+    // A part of it, since no frame is as long.
+    let mut block = pools.alloc(pools.slotted()[1].slot_size() + 1).unwrap();
+    let payload = block.split_front(1000).unwrap();
+    let is_out = |pools: &Pools| pools.stats()[2].in_use > 0;
+    drop(block);
+    send(&mut port, [Frame::from(Sga::from(payload))]);
+    assert!(is_out(&pools), "it is attached");
+    receive(&mut port, |_, bytes| bytes.len() == 1000);
+    port.rx(&mut Burst::new()).unwrap();
+    assert!(!is_out(&pools));
 }
 
 /// Received memory is the application's to keep, to write to, and to keep longer than the port.
@@ -324,6 +361,47 @@ fn vhost_and_virtio_user_carry_frames_both_ways() {
     let mut random = random(0x5eed_0003);
     carry(&mut random, &mut host, Some(&mut guest), 5_000);
     carry(&mut random, &mut guest, Some(&mut host), 5_000);
+}
+
+/// Started by the next test, in a process whose descriptors are its own.
+#[test]
+fn a_process_with_few_descriptors() {
+    if std::env::var_os("MARGAY_TEST_FEW").is_none() || !own("dpdk::a_process_with_few_descriptors") {
+        return;
+    }
+    // DPDK's environment has what it takes.
+    drop(open("net_tap_few0,iface=few"));
+    let limit = getrlimit(Resource::Nofile);
+    let free = std::fs::File::open("/dev/null").unwrap().as_raw_fd().cast_unsigned();
+    let mut refused = String::new();
+    for more in 0..64 {
+        setrlimit(Resource::Nofile, Rlimit { current: Some((free + more).into()), ..limit }).unwrap();
+        let opened = Dpdk::open(&small("net_tap_few0,iface=few"), &pools());
+        setrlimit(Resource::Nofile, limit).unwrap();
+        match opened {
+            Ok(_) => {
+                assert!(refused.contains("epoll"), "the last that it takes: {refused}");
+                return;
+            }
+            Err(error) => refused = error.to_string(),
+        }
+        assert_eq!(dpdk::pools(), 0, "after {refused}");
+    }
+    panic!("{refused}");
+}
+
+/// A port that cannot become a device, at whatever step, leaves nothing behind: it is closed before the memory goes that its driver has.
+#[test]
+fn what_cannot_be_opened_leaves_nothing_behind() {
+    if !own("dpdk::what_cannot_be_opened_leaves_nothing_behind") {
+        return;
+    }
+    let done = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["dpdk::a_process_with_few_descriptors", "--exact", "--nocapture", "--test-threads=1"])
+        .env("MARGAY_TEST_FEW", "1")
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }
 
 /// Descriptors that are opened while ports close theirs stay open, and are what they were: a port closes nothing twice.

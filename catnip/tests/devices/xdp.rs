@@ -469,6 +469,42 @@ fn several_queues() {
     }
 }
 
+/// With the interface's own hardware address a frame for us on a queue that is left to the kernel would be the kernel's, without a word: only
+/// with all queues.
+#[test]
+fn one_hardware_address_takes_all_queues() {
+    for (count, queues, mac, all) in [
+        (4, 1, OUR_MAC, false),
+        (4, 3, OUR_MAC, false),
+        (4, 4, OUR_MAC, true),
+        (4, 5, OUR_MAC, true),
+        (4, 0, OUR_MAC, true),
+        (1, 0, OUR_MAC, true),
+        // An address of our own tells us from the kernel by any way.
+        (4, 1, [2, 0, 0, 0, 0, 0x43], true),
+        // More than are ever taken.
+        (65, 0, OUR_MAC, false),
+        (65, 64, OUR_MAC, false),
+        (65, 0, [2, 0, 0, 0, 0, 0x43], true),
+    ] {
+        let more = format!("numrxqueues {count} numtxqueues {count}");
+        if !veth("xdp::one_hardware_address_takes_all_queues", &more, 1500) {
+            return;
+        }
+        ip("link set ours address 02:00:00:00:00:42\n");
+        let ours = Ours { mac, ..ours() };
+        let opened = Xdp::open("ours", &Settings { queues, mode: Mode::Generic, ..SETTINGS }, &ours, pools());
+        match opened.map(drop) {
+            Ok(()) => assert!(all, "{queues} of {count}"),
+            Err(error) => {
+                assert!(!all && error.errno() == Errno::INVAL, "{queues} of {count}: {error}");
+                let said = error.to_string();
+                assert!(said.contains("catnip.xdp.queues") && said.contains("catnip.mac"), "{said}");
+            }
+        }
+    }
+}
+
 fn is_readable(xdp: &Xdp, milliseconds: i64) -> bool {
     let descriptor = xdp.descriptor().unwrap();
     let mut polled = [PollFd::new(&descriptor, PollFlags::IN)];

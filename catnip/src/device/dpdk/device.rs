@@ -62,18 +62,16 @@ impl Dpdk {
 
     /// `None`: the port has no XDP socket for a queue, or none yet after the end of the last one there.
     fn attempt(settings: &Settings, pools: &Pools) -> Result<Option<Self>> {
+        // Before there is a port that would have to be closed.
+        let pause = Pause::new()?;
         let mut port = Port::find(&settings.port)?;
         let mut plan = port.configure(settings)?;
         let small = pools.slotted()[0].capacity();
         let receiver = Receiver::new(&port, &plan, settings, small, pools.clone())?;
-        let transmitter = Transmitter::new(&port, &plan)?;
+        let mut transmitter = Transmitter::new(&port, &plan)?;
         if let Err(error) = port.start(&mut plan, settings, receiver.packets(), pools) {
-            let (again, ends) = (port.shares_its_pool() && error.errno() == Errno::INVAL, port.gives_its_pool_back());
-            // First, and the pool behind it.
-            drop(port);
-            if ends {
-                receiver.packets().end_with_the_port();
-            }
+            let again = port.shares_its_pool() && error.errno() == Errno::INVAL;
+            close(port, &receiver);
             return if again { Ok(None) } else { Err(error) };
         }
         let caps = Caps {
@@ -83,8 +81,15 @@ impl Dpdk {
             segments_tcp: plan.segmentation,
             segments_udp: false,
         };
-        let (pause, before, extended) = (Pause::new()?, port.stats(), Extended::new(port.id()));
-        let interrupts = Interrupts::new(&port, &plan, pause.descriptor())?;
+        transmitter.set_reach(port.reach(receiver.lent()));
+        let (before, extended) = (port.stats(), Extended::new(port.id()));
+        let interrupts = match Interrupts::new(&port, &plan, pause.descriptor()) {
+            Ok(interrupts) => interrupts,
+            Err(error) => {
+                close(port, &receiver);
+                return Err(error);
+            }
+        };
         if port.gives_its_pool_back() {
             // Not before: what fails above would end the pool before the port.
             receiver.packets().end_with_the_port();
@@ -144,6 +149,15 @@ impl Dpdk {
     }
 }
 
+/// Closes a port that does not become a device: first it, and the pool behind it.
+fn close(port: Port, receiver: &Receiver) {
+    let ends = port.gives_its_pool_back();
+    drop(port);
+    if ends {
+        receiver.packets().end_with_the_port();
+    }
+}
+
 impl Device for Dpdk {
     fn name(&self) -> &'static str {
         "dpdk"
@@ -162,7 +176,7 @@ impl Device for Dpdk {
         if self.asleep {
             self.wake();
         }
-        self.transmitter.take_back();
+        self.transmitter.look();
         if self.receiver.receive(burst, &mut self.counters) {
             self.pause.busy();
             self.port.has_found_the_server();
@@ -204,16 +218,20 @@ impl Device for Dpdk {
     fn arm(&mut self) -> bool {
         self.asleep = true;
         self.pause.forget();
+        let late = self.transmitter.look_before_a_sleep();
         let interrupts = self.interrupts.as_ref().filter(|interrupts| interrupts.enable());
         // After that, since what came before does not interrupt.
         if self.receiver.look() {
             return true;
         }
-        // What waits to be sent is tried again at each end of a sleep, and no interrupt says that there is room for it. What the look may have
-        // left in the queues has interrupted already, or never will.
+        // What waits to be sent is tried again at each end of a sleep, and no interrupt says that there is room for it, nor that the driver is
+        // done with what it has. What the look may have left in the queues has interrupted already, or never will.
         let (stuck, unseen) = (self.transmitter.take_stuck(), self.receiver.take_unseen());
-        if !stuck && !unseen && interrupts.is_some_and(Interrupts::tell_all) {
+        if !stuck && !unseen && !late && interrupts.is_some_and(Interrupts::tell_all) {
             return false;
+        }
+        if late {
+            self.transmitter.sleeps();
         }
         !self.pause.begin()
     }

@@ -45,8 +45,8 @@ impl Port {
         match self.driver() {
             BY_SIGNAL => true,
             // One that is named by its hardware address was made elsewhere, who knows how.
-            "net_virtio_user" => !self.uses_dma() && !self.arguments().contains(SERVER),
-            driver => self.uses_dma() && !UNSOUND.contains(&driver),
+            "net_virtio_user" => self.is_virtual() && !self.arguments().contains(SERVER),
+            driver => !self.is_virtual() && !UNSOUND.contains(&driver),
         }
     }
 }

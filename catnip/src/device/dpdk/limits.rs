@@ -26,6 +26,12 @@ pub const LOANS_MAX: u32 = 4096;
 pub const COPIED_MAX: usize = 256;
 /// So is a piece of a longer frame.
 pub const COPIED_PIECE_MAX: usize = 128;
+/// How often the port is looked at until its driver is asked for what it has sent, while it has some.
+pub const LOOKS_PER_CLEANUP: u32 = 256;
+/// Sleeps that end by themselves since something was attached, because the driver may not have sent it before.
+pub const LATE_SLEEPS: u32 = 3;
+/// Bytes of a page, as memory is registered by.
+pub const PAGE: usize = 4096;
 
 /// Tries to start a port whose peer is not there yet (`net_memif` as a client), and the pause between them (`ECONNREFUSED` or what the driver
 /// says).

@@ -16,10 +16,14 @@
 //! - No frame is slept through, and no sleep ends at once time and again.
 //!
 //! - `device`: the port as a device. `eal`: the environment, once for each process. `port`: finding, starting and ending it. `plan`: what it is
-//!   set to. `packets`: pools of packet buffers. `receive`, `transmit`, `loans`: the data path. `interrupts`: sleeping until a frame comes.
+//!   set to. `packets`: pools of packet buffers. `receive`, `transmit`, `loans`: the data path. `pieces`: how a frame becomes packet
+//!   buffers. `work`: what the port does to it. `reach`: which memory it can send from. `cleanup`: when payloads are asked back. `interrupts`:
+//!   sleeping until a frame comes.
 //!   `pause`: sleeping for a while. `knock`: whether a server of `net_memif` is there. `turns`: bursts beside DPDK's interrupt thread.
 //!   `leftovers`: what a driver forgets to close.
 
+#[cfg(feature = "dpdk")]
+mod cleanup;
 #[cfg(feature = "dpdk")]
 mod device;
 #[cfg(feature = "dpdk")]
@@ -41,15 +45,21 @@ mod packets;
 #[cfg(feature = "dpdk")]
 mod pause;
 #[cfg(feature = "dpdk")]
+mod pieces;
+#[cfg(feature = "dpdk")]
 mod plan;
 #[cfg(feature = "dpdk")]
 mod port;
+#[cfg(feature = "dpdk")]
+mod reach;
 #[cfg(feature = "dpdk")]
 mod receive;
 #[cfg(feature = "dpdk")]
 mod transmit;
 #[cfg(feature = "dpdk")]
 mod turns;
+#[cfg(feature = "dpdk")]
+mod work;
 
 #[cfg(feature = "dpdk")]
 pub use device::Dpdk;

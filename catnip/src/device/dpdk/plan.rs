@@ -4,6 +4,7 @@
 use super::Settings;
 use super::limits::SEGMENT;
 use super::port::{Port, check, control};
+use super::reach::can_be_told;
 use dpdk_sys::{
     MARGAY_HEADROOM, MARGAY_RSS_IP, MARGAY_RSS_TCP, MARGAY_RSS_UDP, MARGAY_RX_IPV4_CKSUM, MARGAY_RX_SCATTER,
     MARGAY_RX_TCP_CKSUM, MARGAY_RX_UDP_CKSUM, MARGAY_SPREAD_BY_HASH, MARGAY_TX_IPV4_CKSUM, MARGAY_TX_MULTI_SEGS,
@@ -49,6 +50,8 @@ pub struct Plan {
     pub segment: u32,
     /// Several packet buffers may be one frame to be sent; and how many, at most.
     pub chains: Option<usize>,
+    /// How many may be one packet on the wire, be it such a frame or a segment that is cut out of one; `None`: as many as there are.
+    pub per_mtu: Option<usize>,
     pub checksum: bool,
     pub segmentation: bool,
     /// Payloads may be attached.
@@ -57,6 +60,17 @@ pub struct Plan {
     pub sums: bool,
     /// What the driver is told.
     pub(super) conf: Box<rte_eth_conf>,
+}
+
+/// A bound of a driver on segments, if it has one.
+fn bound(told: u16) -> Option<usize> {
+    (told != 0 && told != u16::MAX).then_some(told.into())
+}
+
+/// Packet buffers of `segment` bytes over which a packet may lie that is cut out of a longer one, its headers among them.
+fn cut_spans(mtu: u16, segment: u32) -> usize {
+    // Its payload begins anywhere, and the headers are in the first of all.
+    usize::from(mtu) / segment as usize + 3
 }
 
 impl Plan {
@@ -93,6 +107,7 @@ impl Port {
         };
         let most = most.min(self.ring().min(transmit.into()).saturating_sub(BESIDE)).max(1);
         let chains = all(transmits, MARGAY_TX_MULTI_SEGS).then_some(most);
+        let per_mtu = bound(info.tx_desc_lim.nb_mtu_seg_max);
         // What does not fit a packet buffer comes in several, where the port can do that.
         let frame = u32::from(mtu) + OVERHEAD;
         let scatter = frame > SEGMENT && receives & MARGAY_RX_SCATTER != 0;
@@ -101,7 +116,8 @@ impl Port {
         let segmentation = settings.segmentation
             && checksum
             && all(transmits, MARGAY_TX_TCP_TSO)
-            && chains.is_some_and(|most| CUT_MAX.div_ceil(segment) as usize <= most);
+            && chains.is_some_and(|most| CUT_MAX.div_ceil(segment) as usize <= most)
+            && per_mtu.is_none_or(|most| cut_spans(mtu, segment) <= most);
 
         let mut conf = Box::<rte_eth_conf>::default();
         conf.rxmode.mtu = mtu.into();
@@ -134,10 +150,22 @@ impl Port {
             && !shares
             && !OWN_MEMORY.contains(&self.driver())
             // SAFETY: the environment is up.
-            && (!self.uses_dma() || unsafe { margay_iova_is_va() });
+            && (!self.uses_dma() || can_be_told(self.driver(), self.is_virtual()) && unsafe { margay_iova_is_va() });
         let sums = OWN_SUMS.contains(&self.driver());
-        let mut plan =
-            Plan { mtu, queues, receive, transmit, segment, chains, checksum, segmentation, attach, sums, conf };
+        let mut plan = Plan {
+            mtu,
+            queues,
+            receive,
+            transmit,
+            segment,
+            chains,
+            per_mtu,
+            checksum,
+            segmentation,
+            attach,
+            sums,
+            conf,
+        };
         let _control = control();
         if let Err(error) = self.apply(&plan) {
             if !plan.interrupts() {
@@ -192,5 +220,21 @@ impl Port {
             return Ok(());
         }
         check(said, "rte_eth_dev_set_mtu: the port cannot have this MTU")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_that_are_none() {
+        assert_eq!([0, 1, 8, 255, u16::MAX].map(bound), [None, Some(1), Some(8), Some(255), None]);
+    }
+
+    #[test]
+    fn what_is_cut_lies_in_few_packet_buffers() {
+        // i40e and ice have eight.
+        assert_eq!((cut_spans(1500, SEGMENT), cut_spans(9000, SEGMENT)), (3, 7));
     }
 }

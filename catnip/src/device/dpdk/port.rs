@@ -10,28 +10,25 @@ use super::limits::{
 };
 use super::packets::{Node, Packets};
 use super::plan::Plan;
+use super::reach::{Mapped, Reach, uses_dma};
 use super::turns::Turn;
 use core::ffi::{CStr, c_int};
 use core::ptr::null;
 use core::time::Duration;
 use dpdk_sys::{
-    MARGAY_PORTS_MAX, margay_device, rte_dev_dma_map, rte_dev_dma_unmap, rte_dev_probe, rte_dev_remove,
-    rte_eth_allmulticast_enable, rte_eth_dev_close, rte_eth_dev_default_mac_addr_set, rte_eth_dev_get_port_by_name,
-    rte_eth_dev_info, rte_eth_dev_info_get, rte_eth_dev_socket_id, rte_eth_dev_start, rte_eth_dev_stop,
-    rte_eth_find_next, rte_eth_link, rte_eth_link_get_nowait, rte_eth_macaddr_get, rte_eth_promiscuous_enable,
-    rte_eth_rx_queue_setup, rte_eth_stats, rte_eth_stats_get, rte_eth_tx_queue_setup, rte_ether_addr,
-    rte_extmem_register, rte_extmem_unregister,
+    MARGAY_PORTS_MAX, margay_device, rte_dev_probe, rte_dev_remove, rte_eth_allmulticast_enable, rte_eth_dev_close,
+    rte_eth_dev_default_mac_addr_set, rte_eth_dev_get_port_by_name, rte_eth_dev_info, rte_eth_dev_info_get,
+    rte_eth_dev_socket_id, rte_eth_dev_start, rte_eth_dev_stop, rte_eth_find_next, rte_eth_link,
+    rte_eth_link_get_nowait, rte_eth_macaddr_get, rte_eth_promiscuous_enable, rte_eth_rx_queue_setup, rte_eth_stats,
+    rte_eth_stats_get, rte_eth_tx_queue_setup, rte_ether_addr,
 };
 use network::wire::MacAddress;
-use runtime::buf::Pools;
+use runtime::buf::{Pool, Pools};
 use runtime::{Errno, Error, Result};
 use rustix::io::Errno as Os;
 use rustix::time::{ClockId, clock_gettime};
 use std::ffi::CString;
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
-
-/// Bytes of a page, as memory is registered by.
-const PAGE: usize = 4096;
 
 const NAME: Error = Error::new(Errno::INVAL, "catnip.dpdk.port: no name of a port");
 const NONE: Error = Error::os(Os::NODEV, "catnip.dpdk.port: there is no such port after its driver has looked for it");
@@ -76,8 +73,8 @@ pub struct Port {
     driver: &'static str,
     /// Taken for a burst, and for what starts and ends it.
     turn: Turn,
-    /// It reads memory without this processor.
-    dma: bool,
+    /// It was named as one of DPDK's own devices, without hardware.
+    is_virtual: bool,
     arguments: String,
     /// The hardware address that it was given.
     address: Option<[u8; 6]>,
@@ -86,7 +83,7 @@ pub struct Port {
     look_pause: Duration,
     knock: Option<Knock>,
     /// Memory of the LibOs that it was told of.
-    mapped: Vec<(usize, usize)>,
+    mapped: Mapped,
     /// What it is set to before it is closed.
     farewell: Option<Farewell>,
     leftovers: Option<Leftovers>,
@@ -117,13 +114,13 @@ impl Port {
             added,
             driver: "",
             turn: Turn::default(),
-            dma: !name.starts_with("net_"),
+            is_virtual: name.starts_with("net_"),
             arguments: name.to_owned(),
             address: None,
             next_look: Duration::ZERO,
             look_pause: Duration::ZERO,
             knock: None,
-            mapped: Vec::new(),
+            mapped: Mapped::default(),
             farewell: None,
             leftovers: None,
         };
@@ -161,9 +158,23 @@ impl Port {
         &self.arguments
     }
 
+    /// Whether it was named as one of DPDK's own devices, without hardware.
+    pub const fn is_virtual(&self) -> bool {
+        self.is_virtual
+    }
+
     /// Whether it reads memory without this processor.
-    pub const fn uses_dma(&self) -> bool {
-        self.dma
+    pub fn uses_dma(&self) -> bool {
+        uses_dma(self.driver)
+    }
+
+    /// From where it can send: from all memory, or what it was told of when it started, and from `received`, the buffers that it has received into.
+    pub fn reach(&self, received: &Pool) -> Reach {
+        if self.uses_dma() {
+            Reach::Told { places: self.mapped.places(), received: received.clone() }
+        } else {
+            Reach::Everything
+        }
     }
 
     /// What it can do.
@@ -198,13 +209,14 @@ impl Port {
             // SAFETY: an address that it copies.
             let said = unsafe { rte_eth_dev_default_mac_addr_set(self.id, &raw mut address) };
             // A virtual port that has no call for it lets everything in, and so ours, too.
-            if self.dma || said != -Os::OPNOTSUPP.raw_os_error() {
+            if !self.is_virtual || said != -Os::OPNOTSUPP.raw_os_error() {
                 check(said, KEEPS_ADDRESS)?;
             }
             self.address = Some(address.addr_bytes);
         }
-        if plan.attach && self.dma {
-            self.map(pools)?;
+        if plan.attach && self.uses_dma() {
+            // SAFETY: the port is there.
+            self.mapped.tell(unsafe { margay_device(self.id) }, pools)?;
         }
         drop(setting);
         if let Err(error) = self.run() {
@@ -357,27 +369,6 @@ impl Port {
         if self.shares_its_pool() { AF_XDP_FILLED * u32::from(queues) } else { 0 }
     }
 
-    /// Tells the port of the LibOs' memory, so that it can read payloads there.
-    fn map(&mut self, pools: &Pools) -> Result<()> {
-        // SAFETY: the port is there.
-        let device = unsafe { margay_device(self.id) };
-        for (base, len) in pools.slotted().into_iter().filter_map(runtime::buf::Pool::memory) {
-            let (start, len) = (base.as_ptr().cast(), len.next_multiple_of(PAGE));
-            // SAFETY: memory of this process, which stays as long as the views that are attached; of pages, as the pools are. The rest of
-            // the last page is only ever named, not used.
-            let said = unsafe {
-                let said = rte_extmem_register(start, len, core::ptr::null_mut(), 0, PAGE);
-                if said < 0 { said } else { rte_dev_dma_map(device, start, start.addr() as u64, len) }
-            };
-            check(
-                said,
-                "the NIC cannot be told of the LibOs' memory: set catnip.dpdk.attach to off, and payloads are copied",
-            )?;
-            self.mapped.push((start.addr(), len));
-        }
-        Ok(())
-    }
-
     /// Its hardware address.
     pub fn address(&self) -> [u8; 6] {
         self.address.unwrap_or_else(|| address_of(self.id))
@@ -394,7 +385,7 @@ impl Port {
 
 impl Drop for Port {
     fn drop(&mut self) {
-        if self.dma || self.driver == "net_memif" {
+        if self.uses_dma() || self.driver == "net_memif" {
             // What was sent last may be on its way still, and would go with the port.
             runtime::pause(LAST_FRAMES);
         }
@@ -405,11 +396,7 @@ impl Drop for Port {
             let device = margay_device(self.id);
             let turn = self.turn.wait();
             rte_eth_dev_stop(self.id);
-            for &(start, len) in &self.mapped {
-                let start = core::ptr::with_exposed_provenance_mut(start);
-                rte_dev_dma_unmap(device, start, start.addr() as u64, len);
-                rte_extmem_unregister(start, len);
-            }
+            self.mapped.forget(device);
             let ready = self.farewell.as_ref().is_none_or(|farewell| farewell.say(self.id));
             if ready {
                 rte_eth_dev_close(self.id);

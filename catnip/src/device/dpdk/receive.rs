@@ -99,6 +99,11 @@ impl Receiver {
         &self.packets
     }
 
+    /// The buffers that it gives.
+    pub const fn lent(&self) -> &Pool {
+        &self.lent
+    }
+
     /// Looks whether something has come; what has is kept for the next [`receive`](Self::receive).
     pub fn look(&mut self) -> bool {
         if self.at == self.end {

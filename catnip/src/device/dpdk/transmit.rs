@@ -4,21 +4,23 @@
 //! A frame becomes a chain of packet buffers: short pieces are copied together, long ones attached. Nothing is begun that cannot be ended:
 //! all packet buffers are at hand first, and if there are not enough the frame stays in the burst.
 
-use super::limits::{COPIED_MAX, COPIED_PIECE_MAX, LOANS_MAX, SPARE, TRIES_PER_LINK, WAITING_MAX};
+use super::cleanup::Cleanup;
+use super::limits::{COPIED_MAX, LOANS_MAX, SPARE, TRIES_PER_LINK, WAITING_MAX};
 use super::loans::Loans;
 use super::packets::Packets;
+use super::pieces::{Pieces, Place, Walk};
 use super::plan::Plan;
 use super::port::{Port, link_up};
+use super::reach::Reach;
 use super::turns::Turn;
+use super::work::work;
 use core::ptr::NonNull;
 use dpdk_sys::{
-    MARGAY_FLAG_TX_IP_CKSUM, MARGAY_FLAG_TX_IPV4, MARGAY_FLAG_TX_IPV6, MARGAY_FLAG_TX_TCP_CKSUM,
-    MARGAY_FLAG_TX_TCP_SEG, MARGAY_FLAG_TX_UDP_CKSUM, MARGAY_PACKET_UDP, margay_attach, margay_chain, margay_extend,
-    margay_finish, margay_free, margay_prepare, margay_send, margay_set_work, margay_work, rte_mbuf,
+    MARGAY_FLAG_TX_UDP_CKSUM, MARGAY_PACKET_UDP, margay_attach, margay_chain, margay_extend, margay_finish,
+    margay_free, margay_prepare, margay_send, margay_set_work, rte_eth_tx_done_cleanup, rte_mbuf,
 };
 use runtime::Result;
-use runtime::buf::Buf;
-use runtime::device::{Burst, Checksum, DeviceCounters, ETHERNET_HEADER, Frame, SegmentKind};
+use runtime::device::{Burst, Checksum, DeviceCounters, ETHERNET_HEADER, Frame};
 use runtime::limits::SGA_SEGMENTS_MAX;
 
 /// What becomes of a frame.
@@ -40,8 +42,9 @@ pub struct Transmitter {
     packets: Packets,
     /// Those without data, and what is attached to them.
     attached: Option<(Packets, Loans)>,
+    cleanup: Cleanup,
+    pieces: Pieces,
     segment: usize,
-    chains: Option<usize>,
     longest: usize,
     /// What the port does by itself.
     checksum: bool,
@@ -80,8 +83,9 @@ impl Transmitter {
             turn: port.turn().clone(),
             packets,
             attached,
+            cleanup: Cleanup::default(),
+            pieces: Pieces::new(plan),
             segment: plan.segment as usize,
-            chains: plan.chains,
             longest: super::super::frame_max(plan.mtu),
             checksum: plan.checksum,
             segmentation: plan.segmentation,
@@ -99,6 +103,11 @@ impl Transmitter {
     /// Whether payloads are attached.
     pub const fn attaches(&self) -> bool {
         self.attached.is_some()
+    }
+
+    /// Says from where the port can send, once it has started; until then that is nowhere but from copies.
+    pub fn set_reach(&mut self, reach: Reach) {
+        self.pieces.reach = reach;
     }
 
     /// Packet buffers that are out.
@@ -123,19 +132,34 @@ impl Transmitter {
         core::mem::take(&mut self.short) || self.waits()
     }
 
-    /// Drops views that the driver is done with.
+    /// Drops views that the driver is done with, and now and then has it say with which.
     #[inline]
-    pub fn take_back(&mut self) {
+    pub fn look(&mut self) {
         if let Some((_, loans)) = &mut self.attached {
-            loans.take_back();
+            self.cleanup.look(loans, || free_sent(self.port, &self.turn));
         }
+    }
+
+    /// The same before a sleep. Whether that should end by itself, because the driver may be done with more of them soon.
+    #[cold]
+    pub fn look_before_a_sleep(&mut self) -> bool {
+        let Some((_, loans)) = &mut self.attached else { return false };
+        self.cleanup.before_a_sleep(loans, || free_sent(self.port, &self.turn))
+    }
+
+    /// A sleep begins that does.
+    #[cold]
+    pub fn sleeps(&mut self) {
+        self.cleanup.sleeps();
     }
 
     /// Sends from the front of the burst.
     #[inline]
     pub fn send(&mut self, burst: &mut Burst, counters: &mut DeviceCounters) {
         self.hand_over();
-        self.take_back();
+        if let Some((_, loans)) = &mut self.attached {
+            loans.take_back();
+        }
         if self.refused >= TRIES_PER_LINK {
             self.see_to_the_link(counters);
         }
@@ -244,47 +268,23 @@ impl Transmitter {
         if too_long || undone || len < ETHERNET_HEADER {
             return Fate::Refuse;
         }
-        let (mut copies, mut attached) = (1, 0);
         let odd = self.sums && matches!(frame.checksum, Checksum::Partial { .. }) && is_odd_within(frame);
-        if len > COPIED_MAX && self.attached.is_some() && !odd {
-            (copies, attached) = self.pieces(frame);
-        }
         let available = self.attached.as_ref().map_or(0, |(_, loans)| loans.available());
-        if attached == 0 || attached > available || self.chains.is_some_and(|most| copies + attached > most) {
+        let divided = if len > COPIED_MAX && available > 0 && !odd { self.pieces.divide(frame) } else { None };
+        let (copies, attached) = match divided.filter(|(_, attached)| (1..=available).contains(attached)) {
+            Some(divided) => divided,
             // One copy of the whole.
-            (copies, attached) = (len.div_ceil(self.segment), 0);
-            if copies > self.chains.unwrap_or(1) {
-                return Fate::Refuse;
-            }
-        }
+            None => match self.pieces.copies(frame) {
+                Some(copies) => (copies, 0),
+                None => return Fate::Refuse,
+            },
+        };
         let bare = self.attached.as_ref().map(|(bare, _)| bare);
         if stock(&mut self.plain, Some(&self.packets), copies) && stock(&mut self.bare, bare, attached) {
             Fate::Send { copies, attached }
         } else {
             Fate::Wait
         }
-    }
-
-    /// How many packet buffers a frame takes if long pieces are attached: with copies, and without.
-    #[inline]
-    fn pieces(&self, frame: &Frame) -> (usize, usize) {
-        let (mut copies, mut attached, mut room) = (0, 0, 0);
-        for piece in &frame.data {
-            if is_attached(piece) {
-                attached += 1;
-                room = 0;
-            } else if piece.len() <= room {
-                room -= piece.len();
-            } else {
-                // A short piece is no longer than a packet buffer has room; a very long one is not attached either, and makes all copied.
-                if piece.len() > self.segment {
-                    return (0, 0);
-                }
-                copies += 1;
-                room = self.segment - piece.len();
-            }
-        }
-        (copies, attached)
     }
 
     /// Makes the packet of a frame for which all is at hand.
@@ -333,13 +333,14 @@ impl Transmitter {
         packet
     }
 
-    /// Attaches the frame's long pieces, and copies what is between, as [`pieces`](Self::pieces) has counted.
+    /// Attaches the frame's long pieces, and copies what is between, as [`Pieces::divide`] has counted.
     fn attach_pieces(&mut self, mut frame: Frame) -> Packet {
         let mut packet = Packet::default();
-        let mut room = 0;
+        let mut walk = Walk::default();
         while let Some(piece) = frame.data.pop_front() {
-            if is_attached(&piece) {
-                room = 0;
+            // Counted before, so that it goes somewhere.
+            let Some(place) = walk.next(&self.pieces, &piece) else { return packet };
+            if place == Place::Attached {
                 let (data, len) = (piece.as_ptr().cast_mut(), piece.len() as u16);
                 let (Some(mbuf), Some((_, loans))) = (self.bare.pop(), &mut self.attached) else { return packet };
                 packet.add(mbuf);
@@ -347,16 +348,15 @@ impl Transmitter {
                 // SAFETY: a packet buffer without data, and memory that the loan's view keeps as it is until the driver is done.
                 unsafe { margay_attach(mbuf.as_ptr(), loan.as_ptr(), data, len) };
             } else if !piece.is_empty() {
-                if piece.len() > room {
+                if place == Place::Begun {
                     let Some(mbuf) = self.plain.pop() else { return packet };
                     packet.add(mbuf);
-                    room = self.segment;
                 }
                 let Some((_, data)) = packet.last.and_then(|last| extend(last, piece.len())) else { return packet };
                 data.copy_from_slice(&piece);
-                room -= piece.len();
             }
         }
+        self.cleanup.attached();
         packet
     }
 }
@@ -372,6 +372,13 @@ impl Drop for Transmitter {
             unsafe { margay_free(mbuf.as_ptr()) };
         }
     }
+}
+
+/// Has the driver free what it has sent; what it says to that. `None`: it is not to be asked now.
+fn free_sent(port: u16, turn: &Turn) -> Option<core::ffi::c_int> {
+    let _turn = turn.begin()?;
+    // SAFETY: the port is this LibOs' own, has this queue, and runs; nobody sends on it meanwhile. 0: all.
+    Some(unsafe { rte_eth_tx_done_cleanup(port, 0, 0) })
 }
 
 /// Segments that are one packet.
@@ -403,12 +410,6 @@ fn is_odd_within(frame: &Frame) -> bool {
     })
 }
 
-/// Whether a piece of a frame is attached: it is long enough, and its length fits the field for it.
-#[inline]
-fn is_attached(piece: &Buf) -> bool {
-    (COPIED_PIECE_MAX + 1..=usize::from(u16::MAX)).contains(&piece.len())
-}
-
 /// Sees to it that so many packet buffers are at hand.
 #[inline]
 fn stock(hand: &mut Vec<NonNull<rte_mbuf>>, packets: Option<&Packets>, wanted: usize) -> bool {
@@ -427,80 +428,4 @@ fn extend<'a>(mbuf: NonNull<rte_mbuf>, len: usize) -> Option<(NonNull<rte_mbuf>,
     let data = NonNull::new(unsafe { margay_extend(mbuf.as_ptr(), narrow) })?;
     // SAFETY: so many bytes of its block, which only this function's caller has a reference to until it is handed to the driver.
     Some((mbuf, unsafe { core::slice::from_raw_parts_mut(data.as_ptr(), len) }))
-}
-
-/// Where the type of what an Ethernet header carries stands, and the type of a VLAN tag, behind which it stands again.
-const TYPE_AT: usize = 12;
-const TAGGED: [u8; 2] = [0x81, 0x00];
-const IPV6: [u8; 2] = [0x86, 0xdd];
-/// Where the checksum stands in the header of TCP (RFC 9293 section 3.1).
-const TCP_CHECKSUM: u16 = 16;
-
-/// What the port is to do to a frame.
-#[inline]
-fn work(frame: &Frame) -> Option<margay_work> {
-    let Checksum::Partial { start, offset } = frame.checksum else { return None };
-    let head = frame.data.iter().next()?;
-    let kind_at = |at: usize| head.get(at..at + 2);
-    let (kind, link_len) = match kind_at(TYPE_AT) {
-        Some(kind) if kind == TAGGED => {
-            (kind_at(TYPE_AT + super::super::VLAN_TAG), ETHERNET_HEADER + super::super::VLAN_TAG)
-        }
-        kind => (kind, ETHERNET_HEADER),
-    };
-    let six = kind == Some(&IPV6[..]);
-    let tcp = offset == TCP_CHECKSUM;
-    let mut work = margay_work {
-        flags: if six { MARGAY_FLAG_TX_IPV6 } else { MARGAY_FLAG_TX_IPV4 },
-        packet_type: 0,
-        link_len: link_len as u16,
-        network_len: start.checked_sub(link_len as u16)?,
-        transport_len: 0,
-        segment_size: 0,
-    };
-    work.flags |= if tcp { MARGAY_FLAG_TX_TCP_CKSUM } else { MARGAY_FLAG_TX_UDP_CKSUM };
-    if let Some(cut) = frame.segmentation.filter(|cut| cut.kind != SegmentKind::Udp) {
-        // Each segment has a header of IP of its own, so that the port does its checksum, too.
-        work.flags |= MARGAY_FLAG_TX_TCP_SEG | if six { 0 } else { MARGAY_FLAG_TX_IP_CKSUM };
-        work.transport_len = cut.header.checked_sub(start)?;
-        work.segment_size = cut.size;
-    }
-    Some(work)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use runtime::buf::{Classes, Pools, Sga};
-    use runtime::device::Segmentation;
-
-    fn frame(head: &[u8], checksum: Checksum, segmentation: Option<Segmentation>) -> Frame {
-        let pools = Pools::new(&Classes { small_count: 1, large_count: 1, ..Classes::default() }).unwrap();
-        Frame { data: Sga::from(pools.alloc_copy(head).unwrap()), checksum, segmentation }
-    }
-
-    fn words(frame: &Frame) -> Option<(u64, u16, u16, u16, u16)> {
-        work(frame).map(|work| (work.flags, work.link_len, work.network_len, work.transport_len, work.segment_size))
-    }
-
-    #[test]
-    fn what_the_port_is_to_do() {
-        let head = |kind: &[u8]| [&[0; 12][..], kind, &[0; 60]].concat();
-        let udp = Checksum::Partial { start: 34, offset: 6 };
-        let flags = MARGAY_FLAG_TX_IPV4 | MARGAY_FLAG_TX_UDP_CKSUM;
-        assert_eq!(words(&frame(&head(&[8, 0]), udp, None)), Some((flags, 14, 20, 0, 0)));
-        assert_eq!(words(&frame(&head(&[8, 0]), Checksum::Complete, None)), None);
-        // Behind a tag, and IPv6.
-        let tcp = Checksum::Partial { start: 58, offset: 16 };
-        let flags = MARGAY_FLAG_TX_IPV6 | MARGAY_FLAG_TX_TCP_CKSUM;
-        assert_eq!(words(&frame(&head(&[0x81, 0, 0, 7, 0x86, 0xdd]), tcp, None)), Some((flags, 18, 40, 0, 0)));
-        let cut = Segmentation { kind: SegmentKind::TcpV4, size: 1448, header: 66 };
-        let tcp = Checksum::Partial { start: 34, offset: 16 };
-        let flags = MARGAY_FLAG_TX_IPV4 | MARGAY_FLAG_TX_TCP_CKSUM | MARGAY_FLAG_TX_TCP_SEG | MARGAY_FLAG_TX_IP_CKSUM;
-        assert_eq!(words(&frame(&head(&[8, 0]), tcp, Some(cut))), Some((flags, 14, 20, 32, 1448)));
-        // What cannot be is left alone.
-        let before = Checksum::Partial { start: 10, offset: 6 };
-        assert_eq!(words(&frame(&head(&[8, 0]), before, None)), None);
-        assert_eq!(words(&frame(&[0; 4], udp, None)).map(|one| one.1), Some(14));
-    }
 }

@@ -16,13 +16,14 @@
 //! it; the sockets are closed before the memory goes back to its pool.
 //!
 //! - `program`: which frames are ours. `bpf`: loading and attaching it. `umem`: the memory, and who has what of it. `ring`: one
-//!   ring. `socket`: a queue with its rings.
+//!   ring. `socket`: a queue with its rings. `way`: how it is bound, and of how many pieces a frame may be then.
 
 mod bpf;
 mod program;
 mod ring;
 mod socket;
 mod umem;
+mod way;
 
 use super::packet::{self, Packet};
 use super::raw::{hardware_address, mtu, queues};
@@ -34,13 +35,14 @@ use core::time::Duration;
 use program::Filter;
 use runtime::buf::{Pools, Sga};
 use runtime::device::{Burst, Caps, Checksum, Device, DeviceCounters, ETHERNET_HEADER, Frame};
-use runtime::limits::{XDP_FILL_SHARE, XDP_PIECES_MAX, XDP_QUEUES_MAX};
+use runtime::limits::{XDP_FILL_SHARE, XDP_QUEUES_MAX};
 use runtime::{Errno, Error, Result};
 use rustix::event::epoll;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice, socket_with};
-use socket::{Queue, Transmit, Unbound, Way};
+use socket::{Queue, Transmit, Unbound};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use umem::Umem;
+use way::Way;
 
 /// Frames that wait in the packet socket: those for groups come there.
 const SHARED_FRAMES: usize = 256;
@@ -49,6 +51,12 @@ const NOBODY: [u8; 6] = [0; 6];
 const TOO_FEW: Error = Error::new(
     Errno::INVAL,
     "an eighth of the small buffers does not do for all queues: more buffers.small_count, or fewer catnip.xdp.queues",
+);
+
+const NOT_ALL: Error = Error::new(
+    Errno::INVAL,
+    "catnip.mac is the interface's own, and not all of its queues are taken: on the others our frames would be the kernel's; set \
+     catnip.xdp.queues to all, have fewer queues (`ethtool -L NAME combined 64`), or give catnip.mac an address of our own",
 );
 
 /// Where in the driver the program runs.
@@ -143,8 +151,13 @@ impl Xdp {
         let interface = netdevice::name_to_index(&any, name)
             .map_err(|errno| Error::os(errno, "SIOCGIFINDEX: is there an interface with this name?"))?;
         let kernels = hardware_address(&any, name)? == ours.mac;
-        let there = queues(&any, name).clamp(1, XDP_QUEUES_MAX);
-        let count = if settings.queues == 0 { there } else { settings.queues.min(there) };
+        let there = queues(&any, name);
+        let wanted = if settings.queues == 0 { there } else { settings.queues };
+        let count = wanted.min(there).clamp(1, XDP_QUEUES_MAX);
+        if kernels && count < there {
+            // A packet socket gives us what comes there by our hardware address, which tells nothing here.
+            return Err(NOT_ALL);
+        }
 
         let ring = |frames: usize| frames.next_power_of_two() as u32;
         let (receive, transmit) = (ring(settings.receive), ring(settings.transmit));
@@ -165,7 +178,7 @@ impl Xdp {
         let shared = Packet::open(name, &shared, pools.clone())?;
         let first = Unbound::new(receive, transmit)?;
         first.register(&umem)?;
-        let way = first.bind(interface, 0, ways(settings.zero_copy && umem.is_aligned()))?;
+        let way = first.bind(interface, 0, Way::all(settings.zero_copy && umem.is_aligned()))?;
         if way.zero_copy {
             umem.linger();
         }
@@ -199,8 +212,7 @@ impl Xdp {
                 Err(_) => (program.attach(interface, false)?, false),
             },
         };
-        let pieces = if way.pieces { XDP_PIECES_MAX } else { 1 };
-        let longest = (umem.receives() * pieces).saturating_sub(frame_max(0));
+        let longest = (umem.receives() * way.blocks_max()).saturating_sub(frame_max(0));
         let mtu = mtu(&any, name)?.min(u16::try_from(longest).unwrap_or(u16::MAX));
         Ok(Self {
             _link: link,
@@ -240,13 +252,7 @@ impl Xdp {
 
     /// Whether a frame can be sent from where it is.
     fn has(&self, data: &Sga) -> bool {
-        let pieces = if self.way.pieces { XDP_PIECES_MAX } else { 1 };
-        data.segments() <= pieces && data.iter().all(|segment| self.umem.has(segment))
-    }
-
-    /// Whether it should be: nobody copies it, or a copy of its `len` bytes would be of as many pieces.
-    fn is_whole(&self, data: &Sga, len: usize) -> bool {
-        self.way.zero_copy || data.segments().saturating_sub(1) * self.umem.receives() < len
+        self.way.takes(data.segments()) && data.iter().all(|segment| self.umem.has(segment))
     }
 
     /// A copy of a frame in as few blocks as it takes; `None` while there are none.
@@ -262,17 +268,6 @@ impl Xdp {
         }
         Some(copy)
     }
-}
-
-/// The ways to bind a socket, the best first.
-const fn ways(zero_copy: bool) -> &'static [Way] {
-    const ALL: [Way; 4] = [
-        Way { zero_copy: true, pieces: true },
-        Way { zero_copy: true, pieces: false },
-        Way { zero_copy: false, pieces: true },
-        Way { zero_copy: false, pieces: false },
-    ];
-    if zero_copy { &ALL } else { ALL.split_at(2).1 }
 }
 
 /// Has the whole become readable with this one.
@@ -324,8 +319,9 @@ impl Device for Xdp {
                 break;
             }
             let has = self.has(&frame.data);
-            let copy = if has && self.is_whole(&frame.data, len) { None } else { self.copy(frame) };
-            // Where there is no block for a copy, it goes in all its pieces rather than not at all.
+            let whole = has && self.way.is_whole(frame.data.segments(), len, self.umem.receives());
+            let copy = if whole { None } else { self.copy(frame) };
+            // Where there is no block for a copy, it goes in all its pieces rather than not at all, if it can.
             let pieces = match &copy {
                 Some(copy) => copy.segments(),
                 None if has => frame.data.segments(),
@@ -344,7 +340,8 @@ impl Device for Xdp {
     }
 
     fn is_sending(&self) -> bool {
-        self.stalled
+        // The NIC may have read nothing yet of what is in the ring; without zero copy the kernel has it all.
+        self.stalled || (self.way.zero_copy && self.umem.lends_to_send())
     }
 
     fn counters(&self) -> DeviceCounters {

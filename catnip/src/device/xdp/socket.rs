@@ -7,6 +7,7 @@ use super::super::raw::{kick, set};
 use super::super::received;
 use super::ring::{Consumer, Producer};
 use super::umem::Umem;
+use super::way::Way;
 use core::time::Duration;
 use runtime::buf::{Buf, Sga};
 use runtime::device::{BURST_FRAMES_MAX, Burst, DeviceCounters, Frame};
@@ -26,15 +27,6 @@ use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv,
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 const GONE: Error = Error::new(Errno::NETDOWN, "the interface is gone");
-
-/// How a socket is bound to its queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Way {
-    /// The device reads and writes our memory itself.
-    pub zero_copy: bool,
-    /// A frame may be of several pieces.
-    pub pieces: bool,
-}
 
 /// A queue.
 pub struct Queue {

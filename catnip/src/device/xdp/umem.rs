@@ -129,6 +129,11 @@ impl Umem {
         self.room
     }
 
+    /// Whether views are on their way.
+    pub fn lends_to_send(&self) -> bool {
+        self.room < self.sending.len()
+    }
+
     /// Which block an address lies in.
     #[inline]
     fn block(&self, address: u64) -> usize {
@@ -306,6 +311,7 @@ mod tests {
             let (first, second) = (whole.split_front(300).unwrap(), whole.split_front(300).unwrap());
             let again = whole.view().unwrap();
             let mut addresses = Vec::new();
+            assert!(!umem.lends_to_send());
             for view in [first, second, whole, again] {
                 assert!(umem.has(&view));
                 addresses.push(umem.lend_to_send(view).unwrap());
@@ -313,10 +319,10 @@ mod tests {
             assert_eq!(umem.room(), 4);
             assert_eq!(addresses[2], addresses[3]);
             for (number, at) in [1, 2, 0, 3].into_iter().enumerate() {
-                assert_eq!(pool.available(), 31, "until the last");
+                assert_eq!((pool.available(), umem.lends_to_send()), (31, true), "until the last");
                 assert!(umem.sent(addresses[at]), "{number}");
             }
-            assert!(!umem.sent(addresses[0]));
+            assert!(!umem.sent(addresses[0]) && !umem.lends_to_send());
             assert_eq!((pool.available(), umem.room()), (32, 8));
         });
     }
