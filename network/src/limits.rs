@@ -282,5 +282,7 @@ pub const STREAM_TIMER_STAYS: Duration = Duration::from_millis(300);
 pub const ORPHAN_KEEPS_FOR: Duration = Duration::from_secs(3);
 /// Sockets that one search for such a connection looks at.
 pub const ORPHANS_LOOKED_AT: u32 = 1024;
-/// How long there is no other search after one that was in vain.
-pub const ORPHANS_LOOK_AGAIN: Duration = Duration::from_millis(1);
+/// How long there is no other search after one that was in vain, and after a whole round of them.
+pub const ORPHANS_LOOK_ON: Duration = Duration::from_millis(1);
+/// See [`ORPHANS_LOOK_ON`].
+pub const ORPHANS_LOOK_AGAIN: Duration = Duration::from_millis(100);

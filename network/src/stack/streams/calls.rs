@@ -223,6 +223,11 @@ impl Stack {
             && !message.has_no_segment()
             && open.connection.state().may_push()
         {
+            let has_share = open.connection.buffers() >= STREAM_BUFFERS_MIN;
+            if !has_share && self.take_from_the_closed(now) {
+                return self.stream_push(id, message, now);
+            }
+            let Some(open) = self.streams.get(id)?.open() else { return Poll::Pending };
             open.starves = true;
             let listed = core::mem::replace(&mut open.listed, true);
             self.streams.refuses |= full;

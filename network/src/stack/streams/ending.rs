@@ -67,7 +67,7 @@ impl Stack {
         if let Some(stream) = self.streams.slab.at_mut(index) {
             stream.orphan = true;
             if let Kind::Open(open) = &mut stream.kind {
-                open.lingers = Time::MAX;
+                (open.lingers, open.closed) = (Time::MAX, now);
                 open.connection.close(now);
             }
         }
@@ -95,7 +95,7 @@ impl Stack {
         self.streams.remove(key.index);
     }
 
-    fn abort_at(&mut self, index: u32, now: Time) {
+    pub(super) fn abort_at(&mut self, index: u32, now: Time) {
         if let Some(stream) = self.streams.slab.at_mut(index) {
             stream.orphan = true;
             if let Kind::Open(open) = &mut stream.kind {

@@ -65,7 +65,11 @@ impl Stack {
         let (hash, place) = self.streams.find(&flow);
         match place {
             Some(Place::Connection(index)) => {
-                self.streams.recents.put(&flow, index, self.epoch);
+                // The short way takes frames from the network, and looks at no source: none has one of ours, or a loopback one (RFC 1122
+                // section 3.2.1.3).
+                if !(flow.remote.0.is_loopback() || self.addresses.is_ours(flow.remote.0)) {
+                    self.streams.recents.put(&flow, index, self.epoch);
+                }
                 if segment.flags.contains(Flags::SYN) {
                     self.learn_cookie(index, &flow, &segment, now);
                 }
@@ -73,7 +77,7 @@ impl Stack {
             }
             Some(Place::HalfOpen(index)) => self.receive_answer(index, segment, now),
             Some(Place::TimeWait(index)) => self.receive_late(index, &flow, hash, segment, now),
-            None => self.receive_new(&flow, hash, segment, None, now),
+            None => self.receive_new(&flow, hash, segment, now),
         }
     }
 
@@ -139,13 +143,11 @@ impl Stack {
                     self.answer_late(flow, &state, now);
                 }
             }
-            Late::Reopen => {
+            Late::Reopen => match self.streams.listener_for(flow, hash) {
+                Some(listener) => self.receive_call(listener, flow, hash, segment, Some(index), now),
                 // If nobody listens any more, what has ended stays as it is.
-                if self.streams.listener_for(flow, hash).is_some() {
-                    self.streams.forget_time_wait(index);
-                }
-                self.receive_new(flow, hash, segment, Some(state.next), now);
-            }
+                None => self.receive_new(flow, hash, segment, now),
+            },
         }
     }
 
@@ -163,14 +165,14 @@ impl Stack {
         self.send_apart(flow, None, acknowledgment, now);
     }
 
-    /// A segment of a flow that is not known. `behind`: the number behind which a connection has to begin, if there was one.
+    /// A segment of a flow that is not known.
     #[cold]
-    pub(super) fn receive_new(&mut self, flow: &Flow, hash: u32, segment: Incoming, behind: Option<Seq>, now: Time) {
+    pub(super) fn receive_new(&mut self, flow: &Flow, hash: u32, segment: Incoming, now: Time) {
         if segment.flags.contains(Flags::RST) {
             return self.counters.drop(Reason::TcpNobody);
         }
         if let Some(listener) = self.streams.listener_for(flow, hash) {
-            return self.receive_call(listener, flow, hash, segment, behind, now);
+            return self.receive_call(listener, flow, hash, segment, None, now);
         }
         self.counters.drop(Reason::TcpNobody);
         self.send_reset(flow, &segment, now);

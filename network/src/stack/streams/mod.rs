@@ -27,6 +27,7 @@ mod passive;
 mod ports;
 mod quick;
 mod row;
+mod shortage;
 mod socket;
 mod timers;
 
@@ -58,6 +59,7 @@ use listeners::Listeners;
 use ports::Ports;
 use quick::Recents;
 use row::Row;
+use shortage::Search;
 use socket::{Kind, Stream};
 
 /// Bytes of a packet that are not payload, of IPv6 and TCP with timestamps: fewer than the smallest MTU has.
@@ -141,6 +143,7 @@ pub(super) struct Streams {
     pushed: usize,
     /// A push waits though its connection has less than its share.
     refuses: bool,
+    search: Search,
     row: Row,
     push_max: usize,
     take_max: usize,
@@ -180,6 +183,7 @@ impl Streams {
             held: 0,
             pushed: 0,
             refuses: false,
+            search: Search::default(),
             row: Row::NONE,
             push_max: buffers / STREAMS_PUSH_SHARE,
             take_max,

@@ -31,6 +31,7 @@ const HEADERS_MAX: usize = ethernet::HEADER + vlan::HEADER + ipv6::HEADER + tcp:
 const CUT_MAX: u32 = 65_535 - 120;
 
 const NO_BUFFER: Error = Error::new(Errno::NOBUFS, "no buffer for the headers of a segment");
+const NOT_OURS: Error = Error::new(Errno::NETUNREACH, "the address of the connection is not ours any more");
 
 /// How the segments of one flow go out.
 #[derive(Clone, Copy)]
@@ -95,8 +96,8 @@ impl Stack {
     fn bury(&mut self, index: u32) {
         let streams = &mut self.streams;
         let Some(stream) = streams.slab.at_mut(index) else { return };
-        let (flow, orphan, reuse) = (stream.flow(), stream.orphan, stream.reuse_address);
-        let holds = (stream.hold != Hold::Nowhere).then_some(reuse);
+        let (flow, orphan) = (stream.flow(), stream.orphan);
+        let holds = (stream.hold != Hold::Nowhere).then_some((stream.reuse_address, stream.reuse_port));
         let (Some(flow), Kind::Open(open)) = (flow, &mut stream.kind) else { return };
         let waits = open.connection.time_wait();
         if !open.connection.is_over() && waits.is_none() {
@@ -167,6 +168,11 @@ impl Stack {
         let cuts = cuts && is_whole && !matches!(open.path.target, Target::Loop);
         let most = if cuts { CUT_MAX } else { 0 };
         let Some(segment) = open.connection.transmit(Limit { most }, now) else { return false };
+        if !open.ours {
+            self.counters.drop(Reason::NoRoute);
+            self.not_sent(index, NOT_OURS);
+            return true;
+        }
         self.counters.resets_sent += u64::from(segment.flags.contains(Flags::RST));
         let is_v4 = open.path.source.is_ipv4();
         let hops = hops.unwrap_or(if is_v4 { hops_v4 } else { hops_v6 });
@@ -197,17 +203,20 @@ impl Stack {
     fn look_again(&mut self, index: u32, now: Time) {
         let (epoch, mtus) = (self.epoch, self.stream_mtus.version());
         let Some(open) = self.streams.slab.at_mut(index).and_then(|stream| stream.open()) else { return };
-        let mut path = open.path;
+        let (mut path, mut ours) = (open.path, open.ours);
         if path.epoch != epoch {
-            // Without a way, the old one may still lead there.
-            path = match self.route(path.destination, Some(path.source)) {
-                Ok(path) => path,
-                Err(_) => Path { epoch, ..path },
+            // Without a way, the old one may still lead there; but not from an address that is another's by now (RFC 1122 section
+            // 3.2.1.3, RFC 2131 section 4.4.5, RFC 5227 section 2.4). If it comes back, this is looked at again.
+            (path, ours) = if let Ok(path) = self.route(path.destination, Some(path.source)) {
+                (path, true)
+            } else {
+                let is_local = path.source.is_loopback() && path.target == Target::Loop;
+                (Path { epoch, ..path }, is_local || self.addresses.is_ours(path.source))
             };
         }
         let (mss, link) = (self.path_mss(path.destination, now), self.link_mss(path.destination));
         if let Some(open) = self.streams.slab.at_mut(index).and_then(|stream| stream.open()) {
-            (open.path, open.mtus, open.neighbour) = (path, mtus, None);
+            (open.path, open.ours, open.mtus, open.neighbour) = (path, ours, mtus, None);
             open.connection.set_path(mss, now);
             open.connection.set_link(link);
         }

@@ -68,14 +68,15 @@ impl Stack {
         }
     }
 
-    /// A segment for one that listens (RFC 9293 section 3.10.7.2).
+    /// A segment for one that listens (RFC 9293 section 3.10.7.2). `late`: the connection between these ends that has ended, and makes
+    /// place if the new one is begun, which has to begin behind its numbers (RFC 9293 section 3.6.1, RFC 6191 section 2).
     pub(super) fn receive_call(
         &mut self,
         listener: u32,
         flow: &Flow,
         hash: u32,
         segment: Incoming,
-        behind: Option<Seq>,
+        late: Option<u32>,
         now: Time,
     ) {
         if segment.flags.contains(Flags::ACK) {
@@ -85,11 +86,13 @@ impl Stack {
         if !segment.flags.contains(Flags::SYN) || segment.flags.contains(Flags::FIN) {
             return self.counters.drop(Reason::TcpUnacceptable);
         }
+        let behind = late.and_then(|late| self.streams.time_waits.get(late)).map(|waiting| waiting.state.next);
         let local = self.local_end(flow, behind, now);
         let full = self.streams.half_open.len() >= HALF_OPEN_MAX;
         let Some((at, hops)) = self.streams.listener(listener) else { return };
         let settings = at.settings;
-        match at.backlog.admit(full, settings.cookies, now) {
+        // The number of a cookie is behind no other.
+        match at.backlog.admit(full, settings.cookies && late.is_none(), now) {
             Admission::Drop => self.counters.drop(Reason::TcpBacklog),
             Admission::Cookie => {
                 self.counters.cookies_sent += 1;
@@ -97,6 +100,9 @@ impl Stack {
                 self.send_apart(flow, hops, answer, now);
             }
             Admission::Remember => {
+                if let Some(late) = late {
+                    self.streams.forget_time_wait(late);
+                }
                 let mut handshake = Handshake::new(&segment, &local, &settings, now);
                 let early = if settings.fast_open {
                     self.answer_cookie(listener, flow, hash, &mut handshake, segment, now)
@@ -158,7 +164,7 @@ impl Stack {
             Some(None) => {
                 // The connection has ended here meanwhile: what comes is nobody's.
                 self.forget_half_open(index);
-                return self.receive_new(&flow, hash, segment, None, now);
+                return self.receive_new(&flow, hash, segment, now);
             }
         };
         match half.judge(&segment, sent) {
@@ -183,8 +189,16 @@ impl Stack {
                 }
             }
             Answer::Reset => {
-                self.counters.drop(Reason::TcpUnacceptable);
-                self.send_reset(&flow, &segment, now);
+                // A cookie may have answered the same SYN before there was room to remember it (RFC 4987 section 3.6).
+                let read = if half.early.is_none() { self.read_cookie(listener, &flow, &segment, now) } else { None };
+                let Some(handshake) = read else {
+                    self.counters.drop(Reason::TcpUnacceptable);
+                    return self.send_reset(&flow, &segment, now);
+                };
+                self.counters.cookies_received += 1;
+                if self.establish(listener, &flow, hash, &handshake, Some(index), now) {
+                    self.receive_first(&flow, segment, now);
+                }
             }
             Answer::Forget => self.forget_half_open(index),
         }
@@ -193,14 +207,8 @@ impl Stack {
     /// An acknowledgment of nothing that is remembered: of a cookie, or of nothing.
     #[cold]
     fn receive_cookie(&mut self, listener: u32, flow: &Flow, hash: u32, segment: Incoming, now: Time) {
-        let local = self.local_end(flow, None, now);
-        let Some((at, _)) = self.streams.listener(listener) else { return };
-        let (expects, settings) = (at.backlog.expects_cookies(now), at.settings);
-        let handshake = Some(&segment)
-            .filter(|segment| expects && !segment.flags.contains(Flags::SYN))
-            .and_then(|segment| self.streams.cookies.read(flow, segment, &local, &settings, now));
-        let key = self.streams.slab.key_at(listener);
-        let (Some(handshake), Some(key)) = (handshake, key) else {
+        let Some(key) = self.streams.slab.key_at(listener) else { return };
+        let Some(handshake) = self.read_cookie(key, flow, &segment, now) else {
             self.counters.drop(Reason::TcpNobody);
             return self.send_reset(flow, &segment, now);
         };
@@ -208,6 +216,16 @@ impl Stack {
         if self.establish(key, flow, hash, &handshake, None, now) {
             self.receive_first(flow, segment, now);
         }
+    }
+
+    /// What a cookie remembers that an acknowledgment brings back, if one may come back to that listener at all.
+    fn read_cookie(&self, listener: Key, flow: &Flow, segment: &Incoming, now: Time) -> Option<Handshake> {
+        let local = self.local_end(flow, None, now);
+        let Kind::Listening(at) = &self.streams.slab.get(listener)?.kind else { return None };
+        if segment.flags.contains(Flags::SYN) || !at.backlog.expects_cookies(now) {
+            return None;
+        }
+        self.streams.cookies.read(flow, segment, &local, &at.settings, now)
     }
 
     /// The handshake is done: a connection waits to be accepted. False if there is no room for it: the peer tries again. `from`:

@@ -30,8 +30,8 @@ pub(super) struct Sharing {
 
 impl Sharing {
     /// Of a connection that has ended, and whose port is held until it is forgotten.
-    pub const fn of_the_dead(reuse: bool) -> Self {
-        Self { v6_only: false, address: reuse, port: false }
+    pub const fn of_the_dead((address, port): (bool, bool)) -> Self {
+        Self { v6_only: false, address, port }
     }
 }
 

@@ -29,6 +29,8 @@ pub(super) struct Open {
     pub connection: Connection,
     /// The way to the peer, from our address to its.
     pub path: Path,
+    /// Whether its own address is one of ours; while it is not, nothing leaves.
+    pub ours: bool,
     /// The next hop, if it is a neighbour to whom all of the link's packets get.
     pub neighbour: Option<Key>,
     /// The peer's port.
@@ -42,6 +44,8 @@ pub(super) struct Open {
     pub fires: Time,
     /// Until when a close lingers; [`Time::MAX`]: none does.
     pub lingers: Time,
+    /// Since when nobody names it any more; [`Time::MAX`]: somebody does.
+    pub closed: Time,
     /// Whether the table has it.
     pub linked: bool,
     /// Buffers that it holds, both ways.
@@ -65,6 +69,7 @@ impl Open {
         Self {
             connection,
             path,
+            ours: true,
             neighbour: None,
             remote,
             hash,
@@ -72,6 +77,7 @@ impl Open {
             timer: TimerId::NONE,
             fires: Time::MAX,
             lingers: Time::MAX,
+            closed: Time::MAX,
             linked: true,
             held: 0,
             pushed: 0,

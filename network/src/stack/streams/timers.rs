@@ -15,7 +15,8 @@ impl super::Streams {
     /// When [`Stack::poll_streams`] has something to do.
     #[inline]
     pub(in crate::stack) fn next_deadline(&self) -> Option<Time> {
-        earlier(self.timers.next_deadline(), self.time_waits.next_deadline())
+        let due = earlier(self.timers.next_deadline(), self.time_waits.next_deadline());
+        if self.lacks_room() { earlier(due, Some(self.search.at)) } else { due }
     }
 
     /// Whether a connection waits for room in the output.
@@ -42,6 +43,7 @@ impl Stack {
             }
         }
         self.streams.fired = fired;
+        self.look_for_room(now);
         for _ in 0..STREAM_TIMERS_PER_POLL {
             let Some(index) = self.streams.time_waits.expired(now) else { break };
             self.streams.forget_time_wait(index);

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::limits::EPHEMERAL_FIRST;
-use crate::stack::{Readiness, StreamCounts, StreamId};
+use crate::stack::{Readiness, Setting, StreamCounts, StreamId};
 
 impl Wire {
     pub fn listen(&mut self, host: usize, address: &str, backlog: usize) -> StreamId {
@@ -358,4 +358,92 @@ fn nobody_meets_himself_by_chance() {
     assert_eq!(refused.map_err(runtime::Error::errno), Err(Errno::ADDRNOTAVAIL));
     // To others it may be.
     wire.stacks[0].stream_connect(last, at("10.0.0.2:40000"), wire.now).unwrap();
+}
+
+/// Whether host 0 has sent a packet of IPv4 from this address.
+fn has_sent_from(wire: &Wire, address: [u8; 4]) -> bool {
+    wire.seen.iter().any(|(from, frame)| *from == 0 && frame[12..14] == [8, 0] && frame[26..30] == address)
+}
+
+/// RFC 1122 section 3.2.1.3, RFC 2131 section 4.4.5, RFC 5227 section 2.4: nobody sends from an address that is not his any more. If it comes back,
+/// so does the connection.
+#[test]
+fn nothing_leaves_from_an_address_that_is_gone() {
+    let (address, own) = ([10, 0, 0, 1], ip("10.0.0.1"));
+    let mut wire = Wire::pair();
+    let (near, far, _) = wire.connect("10.0.0.2:80");
+    assert!(has_sent_from(&wire, address));
+    let now = wire.now;
+    wire.stacks[0].remove_address(own, now);
+    wire.seen.clear();
+    wire.push(0, near, b"late");
+    wire.run(Duration::from_secs(10));
+    assert!(!has_sent_from(&wire, address));
+    let lost = wire.dropped(0, Reason::NoRoute);
+    assert!(lost > 0 && lost < 20, "it is tried {lost} times");
+    let now = wire.now;
+    wire.stacks[0].add_network("10.0.0.1/24".parse().unwrap(), true, now).unwrap();
+    wire.run(Duration::from_secs(30));
+    assert_eq!(wire.pop(1, far), b"late");
+    // Else time ends it, and says why.
+    let now = wire.now;
+    wire.stacks[0].remove_address(own, now);
+    wire.seen.clear();
+    wire.push(0, near, b"never");
+    wire.run(Duration::from_hours(1));
+    assert_eq!(errno(wire.stacks[0].stream_pop(near, None, wire.now)), Errno::NETUNREACH);
+    assert!(!has_sent_from(&wire, address));
+}
+
+/// The same of one that is closed, or aborted, while its address is gone.
+#[test]
+fn no_end_leaves_from_an_address_that_is_gone() {
+    for aborts in [false, true] {
+        let mut wire = Wire::pair();
+        let (near, ..) = wire.connect("10.0.0.2:80");
+        let now = wire.now;
+        wire.stacks[0].remove_address(ip("10.0.0.1"), now);
+        wire.seen.clear();
+        wire.push(0, near, b"never");
+        if aborts {
+            wire.stacks[0].stream_abort(near, now);
+        } else {
+            wire.close(0, near);
+        }
+        wire.run(Duration::from_hours(1));
+        assert!(!has_sent_from(&wire, [10, 0, 0, 1]));
+        assert_eq!(wire.stacks[0].stream_counts(), StreamCounts::default());
+        wire.assert_all_back();
+    }
+}
+
+/// `SO_REUSEPORT` of `socket(7)`: who shares a port shares it with what is left of the others' connections, too.
+#[test]
+fn what_has_ended_keeps_out_nobody_who_shares_the_port() {
+    let mut wire = Wire::pair();
+    let socket = |wire: &mut Wire, shares| {
+        let id = wire.stacks[1].stream_socket(Domain::V4).unwrap();
+        wire.stacks[1].stream_set(id, Setting::ReusePort(shares)).unwrap();
+        (id, wire.stacks[1].stream_bind(id, at("10.0.0.2:80")).map_err(runtime::Error::errno))
+    };
+    let (listener, _) = socket(&mut wire, true);
+    wire.stacks[1].stream_listen(listener, 1).unwrap();
+    let near = wire.call(0, "10.0.0.2:80");
+    wire.settle();
+    done(wire.stacks[0].stream_connected(near));
+    let far = wire.accept(1, listener);
+    wire.close(1, far);
+    wire.settle();
+    wire.close(0, near);
+    wire.settle();
+    assert_eq!(wire.stacks[1].stream_counts().time_waits, 1);
+    let (sharer, bound) = socket(&mut wire, true);
+    assert_eq!(bound, Ok(()));
+    wire.stacks[1].stream_listen(sharer, 1).unwrap();
+    for id in [listener, sharer] {
+        wire.close(1, id);
+    }
+    assert_eq!(socket(&mut wire, false).1, Err(Errno::ADDRINUSE), "it is held until it is forgotten");
+    wire.run(Duration::from_mins(2));
+    assert_eq!(socket(&mut wire, false).1, Ok(()));
 }

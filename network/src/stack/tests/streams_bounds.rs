@@ -3,7 +3,10 @@
 
 use super::streams_raw::{ELSEWHERE, Hand, THERE, clocks, header};
 use super::*;
-use crate::limits::{FAST_OPEN_PENDING_MAX, HALF_OPEN_MAX, STREAMS_TAKE_EIGHTHS, SYN_QUEUE_MAX, TIME_WAITS_MAX};
+use crate::limits::{
+    FAST_OPEN_PENDING_MAX, HALF_OPEN_MAX, ORPHAN_KEEPS_FOR, ORPHANS_LOOKED_AT, STREAM_BUFFERS_MIN,
+    STREAMS_TAKE_EIGHTHS, SYN_QUEUE_MAX, TIME_WAITS_MAX,
+};
 use crate::stack::StreamId;
 use crate::wire::tcp::{Cookie, Flags, Options};
 use runtime::socket::SocketOption;
@@ -267,4 +270,90 @@ fn a_window_promises_what_the_pools_hold() {
         }
         assert_eq!((got, wire.dropped(1, Reason::ReceiveFull)), (pushed, 0));
     }
+}
+
+impl Hand {
+    fn push(&mut self, id: StreamId, bytes: &[u8]) -> bool {
+        let mut message = self.pools.alloc_copy(bytes).unwrap().into();
+        self.stack.stream_push(id, &mut message, self.now).is_ready()
+    }
+
+    /// Peers that have not acknowledged anything of what they were sent, and whose connections are closed; there are so many sockets
+    /// before them. Then one more connection, which is refused.
+    fn keep_what_is_closed(&mut self, listener: StreamId, before: u32) -> StreamId {
+        for _ in 0..before {
+            self.stack.stream_socket(Domain::V4).unwrap();
+        }
+        for port in 0..100 {
+            self.open(2000 + port, 100);
+            let id = done(self.stack.stream_accept(listener, self.now));
+            for _ in 0..STREAM_BUFFERS_MIN {
+                self.push(id, &[7; 1400]);
+            }
+            done(self.stack.stream_close(id, self.now));
+            self.sent();
+        }
+        self.open(50_000, 100);
+        let fresh = done(self.stack.stream_accept(listener, self.now));
+        while self.stack.stream_woken().is_some() {}
+        assert!(!self.push(fresh, b"hello"), "all buffers are taken");
+        fresh
+    }
+}
+
+/// What closed connections keep for peers that take nothing keeps nobody else from pushing; and no more of them are reset than that needs.
+#[test]
+fn closed_connections_make_room() {
+    for before in [0, 3 * ORPHANS_LOOKED_AT] {
+        let mut hand = Hand::new();
+        let listener = hand.listen(1000);
+        let fresh = hand.keep_what_is_closed(listener, before);
+        let sockets = hand.stack.streams();
+        hand.run(ORPHAN_KEEPS_FOR + Duration::from_secs(1));
+        let woken: Vec<StreamId> = core::iter::from_fn(|| hand.stack.stream_woken()).map(|(id, _)| id).collect();
+        assert!(woken.contains(&fresh), "whoever waits is told");
+        assert!(hand.push(fresh, b"hello"));
+        let sent = hand.sent();
+        assert!(
+            sent.iter().any(|segment| segment.destination == 50_000 && segment.flags.contains(Flags::PSH)),
+            "{sent:?}"
+        );
+        assert_eq!(sockets - hand.stack.streams(), 1);
+        // The next one, at once.
+        let mut pushed = 1;
+        while hand.push(fresh, &[7; 1400]) {
+            pushed += 1;
+        }
+        assert_eq!(pushed, STREAM_BUFFERS_MIN);
+        hand.sent();
+        hand.open(50_001, 100);
+        let next = done(hand.stack.stream_accept(listener, hand.now));
+        assert!(hand.push(next, b"hello"));
+        assert_eq!(sockets - hand.stack.streams(), 1);
+    }
+}
+
+/// While nobody waits for room, closed connections keep what they have; and whoever waits does not keep the stack busy.
+#[test]
+fn closed_connections_are_left_alone() {
+    let mut hand = Hand::new();
+    let listener = hand.listen(1000);
+    let fresh = hand.keep_what_is_closed(listener, 0);
+    done(hand.stack.stream_close(fresh, hand.now));
+    let sockets = hand.stack.streams();
+    hand.run(ORPHAN_KEEPS_FOR + Duration::from_secs(1));
+    assert_eq!(hand.stack.streams(), sockets);
+    // Nobody was closed long enough ago.
+    let mut hand = Hand::new();
+    let listener = hand.listen(1000);
+    hand.keep_what_is_closed(listener, 0);
+    let mut polls = 0;
+    let end = hand.now + ORPHAN_KEEPS_FOR / 2;
+    while let Some(due) = hand.stack.next_deadline().filter(|due| *due <= end) {
+        hand.now = hand.now.max(due);
+        hand.stack.poll(hand.now);
+        hand.sent();
+        polls += 1;
+    }
+    assert!(polls < 1000, "{polls} polls");
 }

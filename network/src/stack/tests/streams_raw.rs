@@ -339,3 +339,71 @@ fn routers_are_believed_about_what_was_sent() {
     }
     assert_eq!(hand.stack.counters().dropped(Reason::IcmpQuote), 1);
 }
+
+/// RFC 4987 section 3.6: who was answered by a cookie gets in by it, though the same SYN came again and was remembered.
+#[test]
+fn a_cookie_is_good_when_there_is_room_again() {
+    let mut hand = Hand::new();
+    let listener = hand.listen(1);
+    for port in 0..SYN_QUEUE_MIN as u16 {
+        hand.send(&header(1000 + port, 80, Flags::SYN, 7, 0), b"");
+    }
+    let syn = header(4000, 80, Flags::SYN, 100, 0);
+    let cookie = hand.send(&syn, b"")[0].sequence;
+    assert_eq!(hand.stack.counters().cookies_sent, 1);
+    hand.send(&header(1000, 80, Flags::RST, 8, 0), b"");
+    let later = hand.send(&syn, b"")[0].sequence;
+    assert_eq!(hand.stack.counters().cookies_sent, 1);
+    assert_ne!(cookie, later);
+    let back = |ack: u32| header(4000, 80, Flags::ACK | Flags::PSH, 101, ack);
+    let guess = hand.send(&back(cookie.wrapping_add(2)), b"hello");
+    assert_eq!(guess.first().map(|reset| reset.flags), Some(Flags::RST));
+    let answer = hand.send(&back(cookie.wrapping_add(1)), b"hello");
+    assert!(answer.iter().all(|segment| !segment.flags.contains(Flags::RST)), "{answer:?}");
+    let id = done(hand.stack.stream_accept(listener, hand.now));
+    assert_eq!(done(hand.stack.stream_pop(id, None, hand.now)).to_vec(), b"hello");
+    let mut message = hand.pools.alloc_copy(b"welcome").unwrap().into();
+    done(hand.stack.stream_push(id, &mut message, hand.now));
+    assert!(hand.sent().iter().all(|segment| segment.sequence == cookie.wrapping_add(1)));
+    let counts = hand.stack.stream_counts();
+    assert_eq!((counts.half_open as usize, counts.flows as usize), (SYN_QUEUE_MIN - 1, SYN_QUEUE_MIN));
+    // Nothing was ever answered from the other number.
+    let rest = hand.run(Duration::from_mins(3));
+    assert!(rest.iter().filter(|segment| segment.destination == 4000).all(|segment| segment.sequence != later));
+}
+
+/// RFC 9293 section 3.6.1, RFC 6191 section 2: what has ended is remembered until a new connection is begun, and that is not while there is no room.
+#[test]
+fn what_has_ended_is_remembered_until_there_is_room() {
+    for fills in [false, true] {
+        let mut hand = Hand::new();
+        let listener = hand.listen(1);
+        let iss = hand.open(4000, 100);
+        let id = done(hand.stack.stream_accept(listener, hand.now));
+        done(hand.stack.stream_close(id, hand.now));
+        hand.sent();
+        hand.send(&header(4000, 80, Flags::FIN | Flags::ACK, 101, iss.wrapping_add(2)), b"");
+        assert_eq!(hand.stack.stream_counts().time_waits, 1);
+        // Either queue of the listener is full.
+        if fills {
+            for port in 0..SYN_QUEUE_MIN as u16 {
+                hand.send(&header(1000 + port, 80, Flags::SYN, 7, 0), b"");
+            }
+        } else {
+            hand.open(4001, 100);
+            hand.open(4002, 100);
+        }
+        let syn = header(4000, 80, Flags::SYN, 5000, 0);
+        assert!(hand.send(&syn, b"").is_empty());
+        assert_eq!(hand.stack.stream_counts().time_waits, 1);
+        if fills {
+            hand.send(&header(1000, 80, Flags::RST, 8, 0), b"");
+        } else {
+            done(hand.stack.stream_accept(listener, hand.now));
+        }
+        let new = hand.send(&syn, b"");
+        assert_eq!(new[0].flags, Flags::SYN | Flags::ACK);
+        assert!(Seq(new[0].sequence).is_behind(Seq(iss) + 2), "behind the numbers of the old one");
+        assert_eq!(hand.stack.stream_counts().time_waits, 0);
+    }
+}
