@@ -223,24 +223,32 @@ impl Stack {
             && !message.has_no_segment()
             && open.connection.state().may_push()
         {
-            let has_share = open.connection.buffers() >= STREAM_BUFFERS_MIN;
-            if !has_share && self.take_from_the_closed(now) {
-                return self.stream_push(id, message, now);
-            }
-            let Some(open) = self.streams.get(id)?.open() else { return Poll::Pending };
-            open.starves = true;
-            let listed = core::mem::replace(&mut open.listed, true);
-            self.streams.refuses |= full;
-            if !listed {
-                self.streams.starved.push_back(id.0.index);
-            }
-            return Poll::Pending;
+            return self.push_starves(id, message, full, now);
         }
         let pushed = open.connection.push(message, now);
         if !matches!(pushed, Poll::Ready(Err(_))) {
             self.settle(id.0.index, now);
         }
         pushed
+    }
+
+    /// A push for which there are no buffers, unless a closed connection gives some back.
+    #[cold]
+    #[inline(never)]
+    fn push_starves(&mut self, id: StreamId, message: &mut Sga, full: bool, now: Time) -> Poll<Result<()>> {
+        let Some(open) = self.streams.get(id)?.open() else { return Poll::Pending };
+        let has_share = open.connection.buffers() >= STREAM_BUFFERS_MIN;
+        if !has_share && self.take_from_the_closed(now) {
+            return self.stream_push(id, message, now);
+        }
+        let Some(open) = self.streams.get(id)?.open() else { return Poll::Pending };
+        open.starves = true;
+        let listed = core::mem::replace(&mut open.listed, true);
+        self.streams.refuses |= full;
+        if !listed {
+            self.streams.starved.push_back(id.0.index);
+        }
+        Poll::Pending
     }
 
     /// Whether something that was pushed has not left: what the peer says may let it go.

@@ -24,18 +24,13 @@ impl Open {
         if message.has_no_segment() {
             return self.completed();
         }
-        let begins = self.user_timeout > 0 && self.is_drained();
+        if self.user_timeout > 0 {
+            self.watch_push(now);
+        }
         if let Err(error) = self.queue.push(message) {
             return Poll::Ready(Err(error));
         }
         self.stirred = true;
-        if begins {
-            // A timer of what was acknowledged long ago may still be armed: it looks at this when it is over.
-            self.progress = now;
-        }
-        if self.user_timeout > 0 && self.timers.user == Time::MAX {
-            self.user_timer(now);
-        }
         if message.has_no_segment() {
             let Some(completions) = &mut self.completions else { return Poll::Ready(Ok(())) };
             completions.pushed(self.queue.end());
@@ -52,6 +47,18 @@ impl Open {
         if let Some(completions) = &mut self.completions {
             completions.pushed(self.queue.end());
             self.awaits_room = true;
+        }
+    }
+
+    /// The time of what is pushed now begins (RFC 5482).
+    #[cold]
+    fn watch_push(&mut self, now: Time) {
+        if self.is_drained() {
+            // A timer of what was acknowledged long ago may still be armed: it looks at this when it is over.
+            self.progress = now;
+        }
+        if self.timers.user == Time::MAX {
+            self.timers.user = self.progress + Duration::from_millis(self.user_timeout.into());
         }
     }
 

@@ -132,8 +132,9 @@ impl Open {
 
     /// Whether a segment is under way that was not full (RFC 9293 section 3.7.4). The place of one that was sent 2 GiB ago seems to lie ahead.
     #[inline]
-    pub(super) fn has_small_under_way(&self) -> bool {
-        self.small.is_behind(self.recovery.una()) && !self.small.is_behind(self.recovery.next())
+    pub(super) const fn has_small_under_way(&self, una: Seq, next: Seq) -> bool {
+        // One comparison: from `una` on the circle it lies before `next`, or there.
+        self.small.0.wrapping_sub(una.0).wrapping_sub(1) < next.0.wrapping_sub(una.0)
     }
 
     #[inline]
@@ -148,7 +149,7 @@ impl Open {
             most: limit.most,
             // Who waits for room has no company to give, as on Linux.
             eager: self.no_delay || self.fin || (self.awaits_room && !self.queue.is_roomy()),
-            small: self.has_small_under_way(),
+            small: self.has_small_under_way(una, next),
             idle: self.recovery.is_idle(),
         }
     }

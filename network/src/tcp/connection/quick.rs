@@ -137,7 +137,7 @@ impl Open {
             segment,
             most: 0,
             eager: self.no_delay,
-            small: self.has_small_under_way(),
+            small: self.has_small_under_way(una, next),
             idle,
         });
         let is_last = len == waiting;

@@ -293,7 +293,9 @@ impl Recovery {
     /// The same while [`is_calm`](Self::is_calm).
     #[inline(always)]
     pub fn room_in_order(&self) -> u32 {
-        if self.board.is_full() { 0 } else { self.controller.window().saturating_sub(self.next.since(self.una)) }
+        // What is under way is never less than nothing.
+        let in_flight = self.next.0.wrapping_sub(self.una.0);
+        if self.board.is_full() { 0 } else { self.controller.window().saturating_sub(in_flight) }
     }
 
     /// When the next segment may leave, if not now (pacing).
