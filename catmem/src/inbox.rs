@@ -269,10 +269,11 @@ impl Inbox {
             let Some(record) = self.ring.peek()? else { return Ok(None) };
             match record.kind {
                 Kind::Whole if self.begun.is_none() && record.len <= self.longest => {
-                    if mode == PopMode::InPlace
-                        && let Some(buf) = self.in_place(record)?
-                    {
-                        return Ok(Some(buf.into()));
+                    if mode == PopMode::InPlace {
+                        if let Some(buf) = self.in_place(record)? {
+                            return Ok(Some(buf.into()));
+                        }
+                        self.check_loans(record)?;
                     }
                     return self.copy(record).map(|buf| Some(buf.into()));
                 }
@@ -325,6 +326,15 @@ impl Inbox {
         } else {
             Err(Error::new(Errno::NOBUFS, "too many messages are held in place: drop some first"))
         }
+    }
+
+    /// What fits no buffer can still be read in place once views of others are dropped.
+    #[cold]
+    fn check_loans(&self, record: Record) -> Result<()> {
+        if self.loans.available() == 0 && !self.pieces && record.len > self.pools.longest() {
+            return Err(Error::new(Errno::NOBUFS, "too many messages are held in place: drop some first"));
+        }
+        Ok(())
     }
 
     #[inline]

@@ -208,8 +208,10 @@ pub const TCP_SEND_PIECES_KEPT: usize = 8;
 /// How often segments without data that are not acceptable are answered, so that two ends that do not understand each other do not
 /// talk for ever; as on Linux.
 pub const TCP_ANSWER_INTERVAL: Duration = Duration::from_millis(500);
-/// How often what a closed connection has left to say is sent again, at most (RFC 9293 section 3.8.3: for 100 seconds at least).
+/// How often what a closed connection has left to say is sent again, at most, once it has got nowhere for [`TCP_ORPHAN_PATIENCE`].
 pub const TCP_ORPHAN_RETRIES: u8 = 8;
+/// RFC 9293 section 3.8.3 (R2): for so long at least, who has no application any more is as patient as who has one.
+pub const TCP_ORPHAN_PATIENCE: Duration = Duration::from_secs(100);
 /// How often in a row the retransmission timer runs out before segments are made shorter, since perhaps the path drops long ones
 /// in silence (RFC 4821 section 7.7).
 pub const TCP_BLACK_HOLE_TIMEOUTS: u8 = 3;

@@ -43,6 +43,10 @@ impl Datagrams {
                     if let Some(Some(socket)) = self.sockets.get_mut(handle as usize) {
                         socket.group.had_turn(&mut self.peers, id);
                     }
+                    if error.errno() == Errno::MSGSIZE && connected.is_some_and(|connected| connected != sender) {
+                        // Nothing that this socket is to hear of.
+                        continue;
+                    }
                     return Poll::Ready(Err(error));
                 }
                 Poll::Pending => {

@@ -66,6 +66,7 @@ impl Catnip {
         {
             self.wait_and_look(events);
         }
+        self.send_the_last(events);
     }
 
     /// A turn, as soon as there is something to do, or after a moment.

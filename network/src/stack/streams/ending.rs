@@ -109,6 +109,7 @@ impl Stack {
     pub fn stream_forget_push(&mut self, id: StreamId) {
         if let Some(open) = self.streams.get(id).ok().and_then(|stream| stream.open()) {
             open.connection.forget_push();
+            open.starves = false;
         }
     }
 

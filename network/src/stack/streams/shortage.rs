@@ -9,7 +9,7 @@ use runtime::time::Time;
 
 use super::Streams;
 use super::socket::Kind;
-use crate::limits::{ORPHAN_KEEPS_FOR, ORPHANS_LOOK_AGAIN, ORPHANS_LOOK_ON, ORPHANS_LOOKED_AT};
+use crate::limits::{ORPHAN_KEEPS_FOR, ORPHANS_LOOK_AGAIN, ORPHANS_LOOK_ON, ORPHANS_LOOKED_AT, STREAM_BUFFERS_MIN};
 use crate::stack::Stack;
 
 /// How far the search for closed connections has come.
@@ -78,6 +78,19 @@ impl Streams {
     }
 }
 
+impl Streams {
+    /// Whether one of those who wait has less than its share: nobody is reset for those who have theirs.
+    fn lacks_a_share(&self) -> bool {
+        self.starved.iter().take(ORPHANS_LOOKED_AT as usize).any(|&index| match self.slab.at(index) {
+            Some(stream) if !stream.orphan => match &stream.kind {
+                Kind::Open(open) => open.starves && open.connection.buffers() < STREAM_BUFFERS_MIN,
+                _ => false,
+            },
+            _ => false,
+        })
+    }
+}
+
 impl Stack {
     /// Resets a closed connection that holds much, if there is one. Whether others may push then, who are told.
     #[cold]
@@ -98,17 +111,20 @@ impl Stack {
     /// Looks for room while a push waits for it, whose owner will not ask again.
     #[inline]
     pub(super) fn look_for_room(&mut self, now: Time) {
-        if self.streams.lacks_room() {
+        if self.streams.lacks_room() && now >= self.streams.search.at {
             self.make_room_for_the_starved(now);
         }
     }
 
     #[cold]
     fn make_room_for_the_starved(&mut self, now: Time) {
-        if self.streams.has_starved() {
+        let streams = &mut self.streams;
+        if !streams.has_starved() {
+            streams.refuses = false;
+        } else if streams.lacks_a_share() {
             self.take_from_the_closed(now);
         } else {
-            self.streams.refuses = false;
+            streams.search.at = now + ORPHANS_LOOK_AGAIN;
         }
     }
 }

@@ -343,6 +343,14 @@ fn closed_connections_are_left_alone() {
     let sockets = hand.stack.streams();
     hand.run(ORPHAN_KEEPS_FOR + Duration::from_secs(1));
     assert_eq!(hand.stack.streams(), sockets);
+    // Nor does anybody wait whose push was called off.
+    let mut hand = Hand::new();
+    let listener = hand.listen(1000);
+    let fresh = hand.keep_what_is_closed(listener, 0);
+    hand.stack.stream_forget_push(fresh);
+    let sockets = hand.stack.streams();
+    hand.run(ORPHAN_KEEPS_FOR + Duration::from_secs(1));
+    assert_eq!(hand.stack.streams(), sockets);
     // Nobody was closed long enough ago.
     let mut hand = Hand::new();
     let listener = hand.listen(1000);

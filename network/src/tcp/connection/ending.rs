@@ -23,6 +23,8 @@ const RESET_BEHIND_END: Error = Error::new(Errno::PIPE, "the peer has reset the 
 /// that was pushed is on its way, or if the peer was sending when the application closed.
 #[derive(Debug)]
 pub(super) struct Orphan {
+    /// When the application closed.
+    pub closed: Time,
     until: Time,
     /// When a peer that was sending has been silent for long enough.
     silent: Time,
@@ -56,7 +58,11 @@ impl Open {
         let left = DRAINED_MAX.saturating_sub(self.receiver.readable());
         let was_sending = self.receiver.readable() > 0 || self.receiver.has_hole();
         let silent = if was_sending { now + DRAINED_SILENCE } else { now };
-        self.orphan = Some(Box::new(Orphan { until: now + DRAINED_FOR, silent, left, sends: false }));
+        self.orphan = Some(Box::new(Orphan { closed: now, until: now + DRAINED_FOR, silent, left, sends: false }));
+        if self.timers.probes.sent > 0 {
+            // What was asked before was asked for the application, and the time of who has none begins now.
+            self.timers.probes.sent = 0;
+        }
         self.throw_away(now);
         if self.state == State::FinWait2 {
             self.timers.end = now + millis(self.fin_wait);

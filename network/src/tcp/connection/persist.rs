@@ -54,7 +54,7 @@ impl Open {
         // RFC 9293 section 3.8.6.1 (MUST-37): as long as the peer answers, the connection stays; without an application
         // that would be for ever.
         let asked = if self.orphan.is_some() { self.timers.probes.sent } else { self.timers.probes.unanswered };
-        if asked >= self.retries() {
+        if asked >= self.retries(now) {
             if self.orphan.is_some() {
                 self.due.set(Due::RESET);
             }
@@ -73,7 +73,8 @@ impl Open {
         self.timers.persist = Time::MAX;
         self.timers.probes.unanswered = 0;
         // A peer could open its window by a byte each time, and keep what nobody asks for any more for as long as it likes.
-        if self.orphan.is_none() {
+        let is_worth = self.window.size() >= self.mss.payload().min(self.window.largest() / 2);
+        if self.orphan.is_none() || is_worth {
             self.timers.probes.sent = 0;
         }
     }

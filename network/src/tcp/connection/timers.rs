@@ -14,7 +14,7 @@ use super::State;
 use super::open::{Due, Open};
 use super::persist::Probes;
 use super::search::{Probe, Search};
-use crate::limits::TCP_ORPHAN_RETRIES;
+use crate::limits::{TCP_ORPHAN_PATIENCE, TCP_ORPHAN_RETRIES};
 use crate::tcp::recovery::Expired;
 
 /// The peer has not answered for too long.
@@ -167,7 +167,7 @@ impl Open {
         self.timers.probes.unanswered = self.timers.probes.unanswered.saturating_add(1);
         // Without an application that would wait for ever, each counts.
         let silent = if self.orphan.is_some() { count } else { self.timers.probes.unanswered };
-        if silent > self.retries() {
+        if silent > self.retries(now) {
             // RFC 9293 section 3.8.3, R2.
             return self.fail(self.silence());
         }
@@ -196,9 +196,15 @@ impl Open {
         }
     }
 
-    /// How often what is not answered is sent again: fewer times once nobody has an interest in it, as on Linux.
-    pub(super) fn retries(&self) -> u8 {
-        if self.orphan.is_some() { self.retries.min(TCP_ORPHAN_RETRIES) } else { self.retries }
+    /// How often what is not answered is sent again: fewer times once nobody has an interest in it, as on Linux; but for a while, however short
+    /// the timeouts are.
+    pub(super) fn retries(&self, now: Time) -> u8 {
+        match &self.orphan {
+            Some(orphan) if now.saturating_since(orphan.closed.max(self.progress)) >= TCP_ORPHAN_PATIENCE => {
+                self.retries.min(TCP_ORPHAN_RETRIES)
+            }
+            _ => self.retries,
+        }
     }
 
     /// What is said of a peer that is given up.

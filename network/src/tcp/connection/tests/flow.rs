@@ -112,6 +112,46 @@ fn nobody_waits_behind_a_closed_window() {
     assert_eq!(pair.state(SERVER), State::Closed);
 }
 
+/// A reader that takes its time gets everything all the same: what was asked before the close, or before it took a window, counts for nothing.
+#[test]
+fn slow_readers_of_closed_connections_get_everything() {
+    let mut pair = closed_window();
+    pair.run_for(Duration::from_mins(5));
+    pair.close(CLIENT);
+    for _ in 0..3 {
+        pair.run_for(Duration::from_secs(80));
+        assert!(pair.pop(SERVER, Some(8000)).is_ready(), "{}", pair.text());
+        pair.run_for(SECOND);
+    }
+    pair.run_for(Duration::from_secs(80));
+    pair.pops[SERVER] = true;
+    assert!(pair.pop(SERVER, Some(1)).is_ready(), "{}", pair.text());
+    pair.run_for(Duration::from_mins(2));
+    assert_eq!(pair.received[SERVER], pattern(30_000)[3 * 8000 + 1..], "{}", pair.text());
+}
+
+/// RFC 9293 section 3.8.3: however short the timeouts are, who has closed waits for a hundred seconds.
+#[test]
+fn closed_connections_are_patient() {
+    let settings = Settings { receive_buffer: 8000, receive_buffer_max: 8000, ..Settings::datacenter() };
+    for (is_silent, close_first) in [(true, true), (false, true), (false, false)] {
+        let mut pair = Pair::connected(settings);
+        pair.pops[SERVER] = false;
+        if is_silent {
+            pair.wire = Box::new(|_| Fate::Drop);
+        }
+        assert!(pair.push(CLIENT, &pattern(30_000)).is_ready());
+        if !close_first {
+            pair.run_for(Duration::from_secs(5));
+        }
+        pair.close(CLIENT);
+        pair.run_for(Duration::from_secs(90));
+        assert_ne!(pair.state(CLIENT), State::Closed, "{is_silent} {}", pair.text());
+        pair.run_for(Duration::from_hours(1));
+        assert_eq!(pair.state(CLIENT), State::Closed, "{is_silent} {}", pair.text());
+    }
+}
+
 /// Nor for a window that opens by a byte each time it is asked.
 #[test]
 fn nobody_waits_for_a_byte_at_a_time() {
