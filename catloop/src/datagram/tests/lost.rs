@@ -46,6 +46,18 @@ fn one_that_fits_no_buffer_is_counted_and_the_next_one_comes() {
     assert_eq!(popped, Some(Err(Errno::MSGSIZE)));
     assert_eq!(a.pop(server).0, b"next");
     assert_eq!((a.dropped(Reason::TooLong), a.sockets.drops.total(), a.peers(server)), (1, 1, 1));
+
+    // A connected socket hears nothing of what strangers send.
+    let peer = b.bound("127.0.0.1:54");
+    a.sockets.connect(server, at("127.0.0.1:54")).unwrap();
+    b.push_to(client, &bytes(8193), at("127.0.0.1:53")).unwrap();
+    b.push_to(peer, b"from the peer", at("127.0.0.1:53")).unwrap();
+    let mut popped = Vec::new();
+    a.until(|a| {
+        popped.extend(a.try_pop(server));
+        !popped.is_empty() && a.dropped(Reason::TooLong) == 2
+    });
+    assert_eq!(popped, [Ok((b"from the peer".to_vec(), at("127.0.0.1:54")))]);
 }
 
 #[test]
