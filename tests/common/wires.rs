@@ -136,6 +136,21 @@ pub fn join_with(addresses: &[IpAddr]) {
         IpAddr::V6(v6) => format!("addr add {v6}/64 dev wire nodad\n"),
     };
     ip(&addresses.iter().map(add).collect::<String>());
+    addresses.iter().filter(|address| address.is_ipv6()).for_each(wait_for_own);
+}
+
+/// Returns when the kernel takes an IPv6 address for its own: its route comes some time after the address, and until then the kernel asks its
+/// neighbours for who has it, for seconds, and in vain.
+fn wait_for_own(address: &IpAddr) {
+    let deadline = now() + PORTS_WAIT.as_nanos() as u64;
+    loop {
+        let arguments = ["-6", "route", "show", "table", "local", &address.to_string()].map(str::to_owned);
+        if !Command::new("ip").args(arguments).output().expect("iproute2").stdout.is_empty() {
+            return;
+        }
+        assert!(now() < deadline, "{address} is not the kernel's after {PORTS_WAIT:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// Has the kernel fill in the checksums of what it sends over the wire, and cut it: who reads frames without a word of the kernel beside
