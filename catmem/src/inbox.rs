@@ -49,6 +49,7 @@ impl buf::Release for GiveBack {
     }
 }
 
+const HELD: Error = Error::new(Errno::NOBUFS, "too many messages are held in place: drop some first");
 const TOO_LONG: Error =
     Error::new(Errno::MSGSIZE, "a message was dropped: it was longer than catmem.max_message or than any buffer");
 
@@ -321,18 +322,14 @@ impl Inbox {
 
     #[cold]
     fn check_held(&self) -> Result<()> {
-        if self.ring.release().has_room() {
-            Ok(())
-        } else {
-            Err(Error::new(Errno::NOBUFS, "too many messages are held in place: drop some first"))
-        }
+        if self.ring.release().has_room() { Ok(()) } else { Err(HELD) }
     }
 
     /// What fits no buffer can still be read in place once views of others are dropped.
     #[cold]
     fn check_loans(&self, record: Record) -> Result<()> {
         if self.loans.available() == 0 && !self.pieces && record.len > self.pools.longest() {
-            return Err(Error::new(Errno::NOBUFS, "too many messages are held in place: drop some first"));
+            return Err(HELD);
         }
         Ok(())
     }
@@ -390,7 +387,7 @@ impl Inbox {
         }
         self.check_held()?;
         if (self.loans.available() as usize) < descriptors.len() {
-            return Err(Error::new(Errno::NOBUFS, "too many messages are held in place: drop some first"));
+            return Err(HELD);
         }
         let mut message = Sga::new();
         for descriptor in descriptors {

@@ -93,20 +93,26 @@ pub fn set_up(wire: Wire, ports: Ports) {
     }
 }
 
+/// Asks `ip(8)` until what it says is as it must be.
+fn wait_for(what: &str, arguments: &[&str], is_so: impl Fn(&str) -> bool) {
+    let deadline = now() + PORTS_WAIT.as_nanos() as u64;
+    loop {
+        let output = Command::new("ip").args(arguments).output().expect("iproute2");
+        let said = String::from_utf8_lossy(&output.stdout);
+        if is_so(&said) {
+            return;
+        }
+        assert!(now() < deadline, "{what}: not after {PORTS_WAIT:?}: {said}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// Returns when the bridge passes on what comes from all hosts: the kernel hears of a link some time after it is up, and what is sent
 /// before that is lost.
 fn wait_for_ports() {
-    let deadline = now() + PORTS_WAIT.as_nanos() as u64;
-    loop {
-        let output =
-            Command::new("ip").args(["-d", "-o", "link", "show", "master", "wire"]).output().expect("iproute2");
-        let forwarding = String::from_utf8_lossy(&output.stdout).matches("state forwarding").count();
-        if forwarding == PORTS {
-            return;
-        }
-        assert!(now() < deadline, "{forwarding} ports of {PORTS} forward after {PORTS_WAIT:?}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    wait_for("all ports forward", &["-d", "-o", "link", "show", "master", "wire"], |said| {
+        said.matches("state forwarding").count() == PORTS
+    });
 }
 
 /// A role has its port, and brings to the wire what has come with it.
@@ -142,15 +148,9 @@ pub fn join_with(addresses: &[IpAddr]) {
 /// Returns when the kernel takes an IPv6 address for its own: its route comes some time after the address, and until then the kernel asks its
 /// neighbours for who has it, for seconds, and in vain.
 fn wait_for_own(address: &IpAddr) {
-    let deadline = now() + PORTS_WAIT.as_nanos() as u64;
-    loop {
-        let arguments = ["-6", "route", "show", "table", "local", &address.to_string()].map(str::to_owned);
-        if !Command::new("ip").args(arguments).output().expect("iproute2").stdout.is_empty() {
-            return;
-        }
-        assert!(now() < deadline, "{address} is not the kernel's after {PORTS_WAIT:?}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    let address = address.to_string();
+    let listed = ["-6", "route", "show", "table", "local", &address];
+    wait_for("the kernel has a route to its own address", &listed, |said| !said.is_empty());
 }
 
 /// Has the kernel fill in the checksums of what it sends over the wire, and cut it: who reads frames without a word of the kernel beside

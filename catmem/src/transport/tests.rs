@@ -385,6 +385,29 @@ fn one_record_or_reference_beyond_the_readers_bound_is_said_once() {
     }
 }
 
+/// What fits no buffer can be read in place, if not now, then once views are dropped: until then it stays.
+#[test]
+fn what_fits_no_buffer_waits_for_views_to_be_dropped() {
+    let directory = Scratch::new();
+    let short = Classes { small_size: 512, large_size: 512, large_count: 8, oversize_limit: 0, ..Classes::default() };
+    let reader = Side::with(&directory, &short, 1 << 20);
+    let ([mut writer, mut reader], [made, opened]) = meet(Side::new(&directory), reader);
+    for len in [100, 600] {
+        let mut message = writer.message(&bytes(len));
+        assert!(writer.catmem.push(made, &mut message).is_ready());
+    }
+    let Poll::Ready(Ok(first)) = reader.catmem.pop(opened, PopMode::InPlace) else { panic!("nothing to pop") };
+    let views: Vec<_> = core::iter::from_fn(|| first.view().ok()).collect();
+    assert!(views.len() > 100, "{} views", views.len());
+    for _ in 0..2 {
+        let Poll::Ready(Err(error)) = reader.catmem.pop(opened, PopMode::InPlace) else { panic!("it was popped") };
+        assert_eq!(error.errno(), Errno::NOBUFS);
+    }
+    drop(views);
+    let Poll::Ready(Ok(popped)) = reader.catmem.pop(opened, PopMode::InPlace) else { panic!("nothing to pop") };
+    assert_eq!(popped.to_vec(), bytes(600));
+}
+
 #[test]
 fn cold_pipes_wake_by_their_bells() {
     const PIPES: usize = HOT_PIPES_MAX + 2 * runtime::limits::ARMED_AT_ONCE;
